@@ -1,0 +1,130 @@
+"""A trained network in one file: weights as safetensors, the rest in its metadata, so that the two cannot tear."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+
+from pixelbayes.errors import InputError
+from pixelbayes.files import replacing
+from pixelbayes.images import Preprocessing
+from pixelbayes.model import PixelCNN, PixelCNNConfig
+from pixelbayes.version import __version__
+
+BEST, LAST = "best.safetensors", "last.safetensors"  # in a run folder
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A network and what is needed to use it.
+
+    Args:
+        network: The network, in evaluation form; float32.
+        class_names: A name for each label, Y of them.
+        preprocessing: From any picture to the pixels the network was trained on.
+        prior: p(c), Y numbers.
+        about: How it came to be, for people: epoch, figures on validation, command.
+    """
+
+    network: PixelCNN
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    prior: tuple[float, ...]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def log_prior(self) -> torch.Tensor:
+        """log p(c), float64 (Y,), in nats."""
+        return torch.tensor(self.prior, dtype=torch.float64).log()
+
+    def label(self, name: str) -> int:
+        """The label of a class given by its name or its number.
+
+        Raises:
+            InputError: If there is no such class.
+        """
+        if name in self.class_names:
+            return self.class_names.index(name)
+        if name.isdigit() and int(name) < len(self.class_names):
+            return int(name)
+        raise InputError(f"class {name!r} is unknown; this network knows: {', '.join(self.class_names)}")
+
+
+def save(checkpoint: Checkpoint, path: str | Path) -> None:
+    """Writes the checkpoint, whole or not at all."""
+    details = {
+        "config": dataclasses.asdict(checkpoint.network.config),
+        "class_names": checkpoint.class_names,
+        "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
+        "prior": checkpoint.prior,
+        "about": checkpoint.about,
+    }
+    metadata = {"format": "pixelbayes", "version": __version__, "details": json.dumps(details)}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()}
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(weights, temporary, metadata)
+
+
+def find_weights(run: str | Path) -> Path:
+    """The weights file that RUN means: itself, or the best of a run folder, or its last while there is no best.
+
+    Raises:
+        InputError: If there is no such file.
+    """
+    run = Path(run)
+    if run.is_dir():
+        for name in (BEST, LAST):
+            if (run / name).is_file():
+                return run / name
+        raise InputError(f"{run}: the folder has no {BEST}; is it a run folder, and has its first epoch ended?")
+    if not run.is_file():
+        raise InputError(f"{run}: there is no such run folder or weights file")
+    return run
+
+
+def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
+    """Loads a run folder's best weights, or a weights file.
+
+    Raises:
+        InputError: If the file is missing, damaged or none of ours; the message names it.
+
+    >>> load("no-such-run")
+    Traceback (most recent call last):
+    pixelbayes.errors.InputError: no-such-run: there is no such run folder or weights file
+    """
+    path = find_weights(run)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        weights = safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error}); train again, or copy it anew") from error
+    if metadata.get("format") != "pixelbayes":
+        raise InputError(f"{path}: a safetensors file, but not one of pixelbayes; `pixelbayes import` reads others'")
+    try:
+        details = json.loads(metadata["details"])
+        network = PixelCNN(_from_json(PixelCNNConfig, details["config"]))
+        preprocessing = _from_json(Preprocessing, details["preprocessing"])
+        network.load_state_dict(weights)
+        prior = tuple(details["prior"])
+        names, about = tuple(details["class_names"]), details["about"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        version = metadata.get("version", "unknown")
+        raise InputError(
+            f"{path}: written by pixelbayes {version} and not understood by {__version__} ({reason})"
+        ) from error
+    network.to(device=device).requires_grad_(False)
+    return Checkpoint(network=network, class_names=names, preprocessing=preprocessing, prior=prior, about=about)
+
+
+def _from_json(cls: type[T], values: dict[str, Any]) -> T:
+    """A dataclass from its JSON form, in which tuples have become lists."""
+    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

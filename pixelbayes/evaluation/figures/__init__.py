@@ -1,0 +1,9 @@
+"""Pictures of a run; each function returns a matplotlib `Figure`, and pyplot's global state is never touched."""
+
+from pixelbayes.evaluation.figures.confusion import confusion_matrix
+from pixelbayes.evaluation.figures.curves import curves
+from pixelbayes.evaluation.figures.grid import image_grid
+from pixelbayes.evaluation.figures.posteriors import posteriors
+from pixelbayes.evaluation.figures.style import save_figure, to_png
+
+__all__ = ["confusion_matrix", "curves", "image_grid", "posteriors", "save_figure", "to_png"]

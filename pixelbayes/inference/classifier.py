@@ -1,0 +1,98 @@
+"""Bayes' rule over anything that has a log-probability."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pixelbayes.fusion import NO_LABEL
+from pixelbayes.pixels import to_x
+from pixelbayes.progress import Tracker, no_progress
+
+
+class Density(Protocol):
+    """Anything with log p(x | c)."""
+
+    def log_prob(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Nats, (B,), of images (B, C, H, W) under labels int64 (B,)."""
+
+
+class BayesClassifier:
+    """Classifies by p(c | x) = p(x | c) p(c) / sum over c' of p(x | c') p(c').
+
+    Args:
+        density: Anything with `log_prob(x, label)`.
+        log_prior: log p(c), (Y,), in nats; need not be normalised.
+
+    >>> class Coin:
+    ...     def log_prob(self, x, label):  # heads (1) with probability 0.9 under class 0, 0.5 under class 1
+    ...         heads = torch.tensor([0.9, 0.5])[label]
+    ...         return torch.where(x.flatten() > 0, heads, 1 - heads).log()
+    >>> classifier = BayesClassifier(Coin(), log_prior=torch.zeros(2))
+    >>> classifier.predict_proba(torch.tensor([[[[1.0]]]]))  # 0.9 / (0.9 + 0.5)
+    tensor([[0.6429, 0.3571]])
+    """
+
+    def __init__(self, density: Density, log_prior: Tensor):
+        if log_prior.ndim != 1 or len(log_prior) < 1:
+            raise ValueError(f"log_prior has shape {tuple(log_prior.shape)}, expected (Y,) with Y at least 1")
+        self.density = density
+        self.log_prior = log_prior.log_softmax(dim=0)
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x | c) for every class, (B, Y), in nats."""
+        labels = torch.arange(len(self.log_prior), device=x.device)
+        return torch.stack([self.density.log_prob(x, label.expand(len(x))) for label in labels], dim=1)
+
+    def posterior(self, log_prob: Tensor) -> Tensor:
+        """p(c | x), (B, Y), from log p(x | c)."""
+        return torch.softmax(log_prob + self.log_prior.to(log_prob), dim=1)
+
+    def log_prob_of(self, log_prob: Tensor, label: Tensor) -> Tensor:
+        """log p(x | label), (B,), in nats; where the label is NO_LABEL, log p(x) = log sum over c of p(c) p(x | c).
+
+        Args:
+            log_prob: log p(x | c), (B, Y).
+            label: int64 (B,), 0 .. Y-1 or NO_LABEL.
+        """
+        own = log_prob.gather(1, label.clamp(min=0)[:, None]).squeeze(1)
+        mixture = (log_prob + self.log_prior.to(log_prob)).logsumexp(dim=1)
+        return torch.where(label == NO_LABEL, mixture, own)
+
+    def predict_proba(self, x: Tensor) -> Tensor:
+        """p(c | x), (B, Y)."""
+        return self.posterior(self.log_prob(x))
+
+    def predict(self, x: Tensor) -> Tensor:
+        """argmax over c of p(c | x), int64 (B,)."""
+        return (self.log_prob(x) + self.log_prior.to(x)).argmax(dim=1)
+
+
+def score(
+    classifier: BayesClassifier,
+    pixels: Tensor,
+    levels: int,
+    *,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+    track: Tracker = no_progress,
+) -> Tensor:
+    """log p(x | c) of many images under every class, computed in batches.
+
+    Args:
+        classifier: The classifier.
+        pixels: uint8 levels, (N, C, H, W).
+        levels: L.
+        batch_size: Images at a time.
+        device: Where the density lives.
+        track: Wraps the loop over batches, to show progress.
+
+    Returns:
+        Nats, float64 (N, Y), on the CPU.
+    """
+    parts = [
+        classifier.log_prob(to_x(pixels[start : start + batch_size].to(device), levels)).double().cpu()
+        for start in track(range(0, len(pixels), batch_size))
+    ]
+    return torch.cat(parts) if parts else torch.empty(0, len(classifier.log_prior), dtype=torch.float64)

@@ -1,0 +1,88 @@
+"""Ancestral sampling, pixel by pixel: the plain path, and the oracle of every faster one."""
+
+import torch
+from torch import Tensor
+
+from pixelbayes.fusion import Condition
+from pixelbayes.model import PixelCNN
+from pixelbayes.pixels import to_pixels
+from pixelbayes.progress import Tracker, no_progress
+from pixelbayes.randomness import Key
+
+
+def sampling_noise(network: PixelCNN, seed: int, index: Tensor, step: int = 0) -> Tensor:
+    """One uniform number in [0, 1) for each colour value of each image, (B, C, H, W), in the network's precision.
+
+    Args:
+        index: int64 (B,), which images of the endless series that (seed, step) stands for.
+    """
+    weight = next(network.parameters())
+    key = Key.of(seed, "sampling", step, index.to(weight.device))
+    return key.uniform(network.config.channels, *network.config.image_size, dtype=weight.dtype)
+
+
+@torch.no_grad()
+def sample(
+    network: PixelCNN,
+    condition: Condition | Tensor | None,
+    noise: Tensor,
+    *,
+    temperature: float = 1.0,
+    track: Tracker = no_progress,
+) -> Tensor:
+    """Images drawn from p(x | condition), each pixel from its distribution given the pixels before it.
+
+    Runs the whole network once for each pixel. The image is a function of the noise and the condition alone, so it does
+    not depend on the batch it is drawn in.
+
+    Args:
+        network: The network.
+        condition: Labels, int64 (B,); or a Condition; None for no label.
+        noise: Uniform numbers in [0, 1), (B, C, H, W), as from `sampling_noise`.
+        temperature: T of p^(1/T) over the levels of each colour; 1 samples the model as it is.
+        track: Wraps the loop over rows, to show progress.
+
+    Returns:
+        uint8 levels, (B, C, H, W).
+
+    Raises:
+        ValueError: If the temperature is not above 0.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature is {temperature}, expected a number above 0")
+    height, width = noise.shape[-2:]
+    x = torch.zeros_like(noise)
+    for row in track(range(height)):
+        for column in range(width):
+            here = (..., slice(row, row + 1), slice(column, column + 1))
+            params = network(x, condition)[here]  # (B, P, 1, 1)
+            x[here] = network.likelihood(params).sample(noise[here], temperature).to(x.dtype)
+    return to_pixels(x, network.config.levels)
+
+
+def sample_class(
+    network: PixelCNN,
+    label: int,
+    count: int,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    batch_size: int = 64,
+    track: Tracker = no_progress,
+) -> Tensor:
+    """The first `count` images of a class, of the endless series that the seed stands for.
+
+    Args:
+        label: 0 .. Y-1, or NO_LABEL.
+        batch_size: Images drawn at a time; no image depends on it.
+        track: Wraps the loop over batches of rows, to show progress.
+
+    Returns:
+        uint8 levels, (count, C, H, W).
+    """
+    device = next(network.parameters()).device
+    parts = []
+    for index in torch.arange(count, device=device).split(batch_size):
+        noise = sampling_noise(network, seed, index + (label << 32))  # classes never share noise
+        parts.append(sample(network, torch.full_like(index, label), noise, temperature=temperature, track=track))
+    return torch.cat(parts).cpu()

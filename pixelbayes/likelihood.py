@@ -1,0 +1,164 @@
+"""What the network's output means: a discretised mixture of logistics over each pixel."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pixelbayes.pixels import to_level, to_x
+
+LOG_SCALE_RANGE = (-7.0, 7.0)  # below as the authors; above so that a bin's mass stays a normal number
+
+
+def bits_per_dim(nll: Tensor, dims: int) -> Tensor:
+    """Bits per dimension, nll / (dims ln 2), from nats per image; any shape.
+
+    Args:
+        nll: Negative log-likelihood of images on their own levels, in nats.
+        dims: Numbers in an image, C H W.
+    """
+    return nll / (dims * math.log(2))
+
+
+def draw(log_prob: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+    """Inverts the discrete CDF of p^(1/T): the lowest level whose cumulative probability exceeds the noise.
+
+    Args:
+        log_prob: Log-probabilities of the levels, shape (..., L), in nats; need not be normalised.
+        noise: Uniform numbers in [0, 1), shape (...).
+        temperature: T; 1 samples the distribution as it is, towards 0 its mode.
+
+    Returns:
+        Levels, int64 (...), in 0 .. L-1.
+    """
+    cdf = torch.softmax(log_prob / temperature, dim=-1).cumsum(dim=-1)
+    noise = noise.to(cdf.dtype)[..., None] * cdf[..., -1:]  # the last sum is 1 but for rounding
+    return (cdf <= noise).sum(dim=-1).clamp(max=log_prob.shape[-1] - 1)
+
+
+class MixtureOfLogistics:
+    """Discretised mixture of K logistics over one C-channel pixel at each position.
+
+    Salimans et al. (2017), https://arxiv.org/abs/1701.05517, section 2.1, Eq. 2; later channels shift with earlier
+    ones, Eq. 3. A level's probability is the mass of the logistic between the level's edges; the lowest level takes all
+    below it, the highest all above. The log-scale is clamped to [-7, 7]; there is no other threshold. Half precision is
+    raised to float32.
+
+    Args:
+        params: Network output, shape (B, 10K, H, W) for 3 channels and (B, 3K, H, W) for 1, unbounded: K mixture
+            logits, then for each colour K means, K log-scales and, with 3 channels, K coefficients.
+        channels: C, colours per pixel, 1 or 3.
+        levels: L, number of values a colour can take; 256 for 8-bit images.
+
+    Raises:
+        ValueError: If `params` does not divide into whole mixtures for that C.
+    """
+
+    @staticmethod
+    def numbers_per_mixture(channels: int) -> int:
+        """Numbers that describe one component: a logit, means, log-scales and coefficients."""
+        return 1 + 2 * channels + (3 if channels == 3 else 0)
+
+    def __init__(self, params: Tensor, channels: int, levels: int):
+        if params.dtype in (torch.float16, torch.bfloat16):
+            params = params.float()
+        num_mixtures, rest = divmod(params.shape[1], self.numbers_per_mixture(channels))
+        if rest or not num_mixtures:
+            raise ValueError(
+                f"params has {params.shape[1]} channels, expected a multiple of {self.numbers_per_mixture(channels)} "
+                f"for images of {channels} channels"
+            )
+        self.channels = channels
+        self.levels = levels
+        self.mixture_logits = params[:, :num_mixtures]  # (B, K, H, W)
+        per_colour = params[:, num_mixtures:].unflatten(1, (channels, -1, num_mixtures))  # (B, C, 2 or 3, K, H, W)
+        self.means = per_colour[:, :, 0]  # (B, C, K, H, W)
+        self.log_scales = per_colour[:, :, 1].clamp(*LOG_SCALE_RANGE)
+        self.coeffs = per_colour[:, :, 2].tanh() if channels == 3 else None
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-probability of each pixel, its channels taken together.
+
+        Args:
+            x: Images, shape (B, C, H, W), on the L levels in [-1, 1].
+
+        Returns:
+            Shape (B, H, W), in nats; `-log_prob(x).sum((1, 2))` is the nll of each image.
+        """
+        x = x.to(self.means.dtype)
+        components = self.log_weights()
+        for colour in range(self.channels):
+            here = x[:, colour, None]  # (B, 1, H, W)
+            level = to_level(here, self.levels)
+            mean, log_scale = self._conditional(colour, x)
+            components = components + self._log_bin(here, level, mean, log_scale)
+        return components.logsumexp(dim=1)
+
+    def sample(self, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        """Draws each pixel, colour by colour, by inverting the discrete CDF with one uniform number a colour.
+
+        A colour's distribution over the levels is the mixture under the responsibilities that the colours before it
+        leave; so one number serves component and level alike, and every value lies on the grid as it is drawn.
+
+        Args:
+            noise: Uniform numbers in [0, 1), shape (B, C, H, W).
+            temperature: T of p^(1/T) over the levels of each colour, renormalised.
+
+        Returns:
+            x in [-1, 1], shape (B, C, H, W).
+        """
+        x = torch.empty_like(noise, dtype=self.means.dtype)
+        log_weights = self.log_weights()
+        for colour in range(self.channels):
+            components = self.level_log_prob(colour, x)  # (B, K, H, W, L)
+            log_prob = (log_weights[..., None] + components).logsumexp(dim=1)
+            level = draw(log_prob, noise[:, colour], temperature)  # (B, H, W)
+            x[:, colour] = to_x(level, self.levels, x.dtype)
+            index = level[:, None, :, :, None].expand(*log_weights.shape, 1)
+            log_weights = log_weights + components.gather(-1, index).squeeze(-1)
+        return x
+
+    def log_weights(self) -> Tensor:
+        """Log of the mixture weights before any colour is seen, (B, K, H, W)."""
+        return torch.log_softmax(self.mixture_logits, dim=1)
+
+    def level_log_prob(self, colour: int, x: Tensor) -> Tensor:
+        """Log-probability of every level of a colour under each component, given the colours before it in `x`.
+
+        Returns:
+            Shape (B, K, H, W, L), in nats; over L the probabilities sum to one.
+        """
+        level = torch.arange(self.levels, device=x.device)
+        mean, log_scale = self._conditional(colour, x)
+        return self._log_bin(to_x(level, self.levels, mean.dtype), level, mean[..., None], log_scale[..., None])
+
+    def _conditional(self, colour: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-scale of a colour under each component, (B, K, H, W), given the colours before it in `x`."""
+        mean, log_scale = self.means[:, colour], self.log_scales[:, colour]
+        if colour == 1 and self.coeffs is not None:
+            mean = mean + self.coeffs[:, 0] * x[:, 0, None]
+        elif colour == 2 and self.coeffs is not None:
+            mean = mean + self.coeffs[:, 1] * x[:, 0, None] + self.coeffs[:, 2] * x[:, 1, None]
+        return mean, log_scale
+
+    def _log_bin(self, x: Tensor, level: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """Log-probability of a level under one logistic, in nats; `x` is the level's centre.
+
+        With a, b the scaled upper and lower edges, sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)).
+        Their difference is 2 / ((L - 1) s), taken from the scale: subtracting a and b would lose it.
+        """
+        half_bin = 1 / (self.levels - 1)
+        inverse_scale = torch.exp(-log_scale)
+        upper = _saturate((x + half_bin - mean) * inverse_scale)
+        lower = _saturate((x - half_bin - mean) * inverse_scale)
+        log_difference = torch.log(-torch.expm1(-2 * half_bin * inverse_scale))
+        inner = F.logsigmoid(upper) + F.logsigmoid(-lower) + log_difference
+        outer = torch.where(level == 0, F.logsigmoid(upper), F.logsigmoid(-lower))
+        return torch.where((level == 0) | (level == self.levels - 1), outer, inner)
+
+
+def _saturate(edge: Tensor) -> Tensor:
+    """Keeps an edge that would overflow finite, and so the sums of log-probabilities; no edge that matters changes."""
+    limit = torch.finfo(edge.dtype).max / 64
+    return edge.clamp(-limit, limit)

@@ -1,0 +1,74 @@
+"""Random numbers as a function of (seed, step, image index), never of what was drawn before.
+
+A `Key` holds one 64-bit state for each image of a batch, and numbers are read off it by hashing counters (SplitMix64;
+Steele, Lea and Flood, 2014, Fast splittable pseudorandom number generators). So image 7 meets the same dropout mask,
+the same augmentation and the same sampling noise in a batch of 1 or of 64, on any device, and a resumed run sees what
+it would have seen.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, as the signed int64 that torch multiplies with wrap-around
+
+
+def _shift_right(z: Tensor, bits: int) -> Tensor:
+    """Logical shift: torch's own keeps the sign."""
+    return (z >> bits) & (2 ** (64 - bits) - 1)
+
+
+def _mix(z: Tensor) -> Tensor:
+    """SplitMix64's finaliser: a bijection of 64-bit words in which every input bit moves every output bit."""
+    z = (z ^ _shift_right(z, 30)) * (0xBF58476D1CE4E5B9 - 2**64)
+    z = (z ^ _shift_right(z, 27)) * (0x94D049BB133111EB - 2**64)
+    return z ^ _shift_right(z, 31)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One stream of random numbers for each image of a batch.
+
+    Args:
+        state: int64 (B,), one word for each image.
+    """
+
+    state: Tensor
+
+    @classmethod
+    def of(cls, seed: int, stream: str, step: int, index: Tensor) -> "Key":
+        """The key of images `index` (int64, (B,)) at `step`; `stream` ("dropout", ...) keeps uses apart."""
+        return cls(_mix(index.long())).fold(seed).fold(zlib.crc32(stream.encode())).fold(step)
+
+    def fold(self, word: int) -> "Key":
+        """A new, independent key for each value of `word`."""
+        return Key(_mix(_mix(self.state + _GOLDEN) ^ word))
+
+    def bits(self, count: int) -> Tensor:
+        """Random 64-bit words, int64 (B, count)."""
+        counter = torch.arange(1, count + 1, device=self.state.device)
+        return _mix(self.state[:, None] + counter * _GOLDEN)
+
+    def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Uniform numbers in [0, 1), shape (B, *shape); float64 has 53 random bits, any other dtype 24.
+
+        The float32 number is the float64 one cut short, so both pick the same level but for near ties.
+        """
+        bits = self.bits(torch.Size(shape).numel()).reshape(-1, *shape)
+        if dtype == torch.float64:
+            return _shift_right(bits, 11).double() * 2.0**-53
+        return (_shift_right(bits, 40).float() * 2.0**-24).to(dtype)
+
+    def keep(self, probability: float, *shape: int) -> Tensor:
+        """Bool (B, *shape), True with `probability` to within 2^-17; one word of bits serves four places."""
+        size = torch.Size(shape).numel()
+        bits = self.bits(-(-size // 4)).view(torch.int16)[:, :size].reshape(-1, *shape)
+        return bits.int() < round(probability * 2**16) - 2**15  # int32: the bound for 1 is no int16
+
+
+def permutation(seed: int, stream: str, step: int, count: int) -> Tensor:
+    """A random order of 0 .. count-1, int64 (count,)."""
+    key = Key.of(seed, stream, step, torch.arange(count))
+    return key.state.argsort(stable=True)

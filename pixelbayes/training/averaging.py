@@ -1,0 +1,32 @@
+"""Exponential moving average of the weights."""
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from pixelbayes.model import PixelCNN
+
+Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+def average_decay(decay: float, updates: int) -> float:
+    """min(decay, (1 + t) / (10 + t)): short at first, so that the random start is soon forgotten.
+
+    >>> average_decay(0.999, 0), average_decay(0.999, 100_000)
+    (0.1, 0.999)
+    """
+    return min(decay, (1 + updates) / (10 + updates))
+
+
+def moving_average(network: PixelCNN, decay: float) -> AveragedModel:
+    """A copy of the network whose `update_parameters(network)` moves it by 1 - average_decay; with decay 0 it follows.
+
+    Polyak and Juditsky (1992); the warm-up is TensorFlow's `ExponentialMovingAverage`.
+    """
+
+    @torch.no_grad()
+    def update(averages: Tensors, currents: Tensors, updates: Tensor | int) -> None:
+        weight = 1 - average_decay(decay, int(updates) - 1)  # torch counts the first, which copies, as one
+        torch._foreach_lerp_(averages, currents, weight)
+
+    return AveragedModel(network, multi_avg_fn=update).requires_grad_(False)

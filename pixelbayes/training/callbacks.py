@@ -1,0 +1,162 @@
+"""What happens around the steps: history, files, pictures, and stopping well."""
+
+import csv
+import io
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from pixelbayes import checkpoint
+from pixelbayes.errors import InterruptedRunError
+from pixelbayes.evaluation.figures import image_grid, save_figure
+from pixelbayes.files import replacing, write_text
+from pixelbayes.inference import sample_class
+from pixelbayes.training.module import TrainingModule
+
+HISTORY = "history.csv"
+RESUME = "resume.ckpt"
+
+
+class History(Callback):
+    """One row of figures for each epoch; kept with the state, so that a resumed run's has no gap and no echo.
+
+    Args:
+        run: The run folder; `history.csv` there is rewritten every epoch.
+    """
+
+    def __init__(self, run: Path):
+        self.run = run
+        self.rows: list[dict[str, float]] = []
+        self.began = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        figures = module.epoch_figures()
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, step=trainer.global_step)
+        place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        self.rows.append({**place, **figures, "seconds": round(time.monotonic() - self.began, 2)})
+        write_history(self.rows, self.run / HISTORY)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+
+class SampleGrids(Callback):
+    """A picture of samples every few epochs, a row for each class; the noise stays, so one sees the network learn."""
+
+    def __init__(self, run: Path):
+        self.run = run
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        epoch, config = trainer.current_epoch + 1, module.config
+        if config.sample_every and (epoch % config.sample_every == 0 or epoch == config.epochs):
+            names = module.data.class_names
+            rows = [
+                sample_class(module.average, label, config.samples_per_class, seed=module.seed)
+                for label in range(len(names))
+            ]
+            figure = image_grid(torch.stack(rows), module.network.config.levels, row_labels=names)
+            save_figure(figure, self.run / "samples" / f"epoch-{epoch:04d}.png")
+
+
+class Keeper(Callback):
+    """Keeps best and last weights and the state to resume from, and stops a run at a step's end when asked to.
+
+    Must come after every callback that has a state.
+
+    Args:
+        run: The run folder.
+        history: Whose last row tells how good the epoch was.
+        about: Facts that go into each weights file.
+    """
+
+    def __init__(self, run: Path, history: History, about: dict[str, Any]):
+        self.run = run
+        self.history = history
+        self.about = about
+        self.saved_at = time.monotonic()
+        self.asked_to_stop: int | None = None
+        self.handlers: dict[int, Any] = {}
+
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.saved_at = time.monotonic()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.handlers[number] = signal.signal(number, self._ask)
+
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked_to_stop is not None:  # a second time: at once; the last saved state stays
+            raise InterruptedRunError(self._farewell(), number)
+        self.asked_to_stop = number
+
+    def _farewell(self) -> str:
+        return f"stopped; `pixelbayes train --out {self.run} --resume` goes on"
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        assert isinstance(module, TrainingModule)
+        due = time.monotonic() - self.saved_at > 60 * module.config.checkpoint_minutes
+        if due or self.asked_to_stop is not None:
+            self._save_state(trainer)
+        if self.asked_to_stop is not None:
+            raise InterruptedRunError(self._farewell(), self.asked_to_stop)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        if self.asked_to_stop is not None:
+            raise InterruptedRunError(self._farewell(), self.asked_to_stop)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        rows = self.history.rows
+        about = {**self.about, **rows[-1], "selected_by": module.config.select_by}
+        kept = module.as_checkpoint(about)
+        checkpoint.save(kept, self.run / checkpoint.LAST)
+        if best_row(rows, module.config.select_by) is rows[-1]:
+            checkpoint.save(kept, self.run / checkpoint.BEST)
+        self._save_state(trainer)
+
+    def _save_state(self, trainer: L.Trainer) -> None:
+        with replacing(self.run / RESUME) as temporary:
+            trainer.save_checkpoint(temporary)
+        self.saved_at = time.monotonic()
+
+
+def best_row(rows: list[dict[str, float]], select_by: str) -> dict[str, float]:
+    """The row best on validation; of rows with equal accuracy the one with fewer bits, of equals the first."""
+
+    def worth(row: dict[str, float]) -> tuple[float, ...]:
+        bits, accuracy = -row["val/bits_per_dim"], row["val/accuracy"]
+        return (accuracy, bits) if select_by == "accuracy" and accuracy == accuracy else (bits,)
+
+    return max(rows, key=worth)
+
+
+def write_history(rows: list[dict[str, float]], path: Path) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -1,0 +1,70 @@
+"""What a run would cost, by trying a few steps of it."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+from pixelbayes.data import ImageData
+from pixelbayes.devices import pick_device
+from pixelbayes.inference import BayesClassifier
+from pixelbayes.model import PixelCNN
+from pixelbayes.pixels import to_x
+from pixelbayes.randomness import Key
+from pixelbayes.training.config import TrainingConfig
+from pixelbayes.training.objectives import Batch, generative
+
+
+def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict[str, str]:
+    """Parameters, and time and memory of training and validation, measured on one batch each; leaves no trace."""
+    device = pick_device(config.device, config.precision)
+    dtype = torch.float64 if config.precision == "float64" else torch.float32
+    network = network.to(device, dtype)
+    train, validation = data.split("train"), data.split("validation")
+    index = torch.arange(min(config.batch_size, len(train)))
+    batch = Batch(train.pixels[index].to(device), train.labels[index].to(device))
+    x = to_x(batch.pixels, network.config.levels, dtype)
+    classifier = BayesClassifier(network, torch.zeros(len(data.class_names)))
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.0)
+
+    def step() -> None:
+        generative(network, batch, Key.of(0, "estimate", 0, index.to(device))).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        step_seconds = _seconds(step)
+        score_seconds = _seconds(lambda: classifier.log_prob(x))
+    steps = -(-len(train) // config.batch_size)
+    epoch = steps * step_seconds + len(validation) / len(index) * score_seconds
+    return {
+        "parameters": f"{sum(weight.numel() for weight in network.parameters()):,}",
+        "images": f"{len(train):,} to train, {len(validation):,} to validate, {len(data.class_names)} classes",
+        "device": f"{device}, {torch.get_num_threads()} threads",
+        "a step": f"{1000 * step_seconds:.0f} ms for {len(index)} images",
+        "an epoch": f"{epoch:.0f} s, {steps} steps and validation; without sample grids",
+        "the run": f"{config.epochs * epoch / 60:.0f} minutes, {config.epochs} epochs",
+        "memory": f"{_peak_memory(device) / 2**30:.2f} GiB at its highest, data included",
+    }
+
+
+def _seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """The shortest of a few runs, after one to warm up."""
+    times = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Bytes: of the device if it has its own, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in KiB but on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

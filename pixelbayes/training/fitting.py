@@ -1,0 +1,80 @@
+"""Training from start, or from where it stopped, to end."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from pixelbayes.devices import pick_device
+from pixelbayes.errors import InputError
+from pixelbayes.training.callbacks import RESUME, History, Keeper, SampleGrids
+from pixelbayes.training.module import TrainingModule
+from pixelbayes.training.progress import ProgressReport
+
+PRECISIONS: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed", "float64": "64-true"}
+
+
+def fit(module: TrainingModule, run: Path, about: dict[str, Any]) -> list[dict[str, float]]:
+    """Trains to the last epoch, from the run folder's saved state if it has one.
+
+    Args:
+        module: What to train.
+        run: The run folder, which receives weights, history, sample grids and logs.
+        about: Facts that go into each weights file.
+
+    Returns:
+        The history, a row for each epoch.
+
+    Raises:
+        DivergedError: If a loss is not finite.
+        InterruptedRunError: If asked to stop; the run can be resumed.
+    """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    config = module.config
+    state = run / RESUME
+    history = History(run)
+    trainer = L.Trainer(
+        accelerator={"mps": "mps", "cuda": "gpu", "cpu": "cpu"}[pick_device(config.device, config.precision).type],
+        devices=1,
+        precision=PRECISIONS[config.precision],
+        max_epochs=config.epochs,
+        gradient_clip_val=config.gradient_clip or None,
+        logger=LOGGERS[config.logger](run),
+        callbacks=[history, ProgressReport(history), SampleGrids(run), Keeper(run, history, about)],
+        default_root_dir=run,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_checkpointing=False,  # the Keeper's work
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)  # Lightning's use of torch
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")  # ours is, by the step
+        trainer.fit(module, ckpt_path=state if state.is_file() else None)
+    return history.rows
+
+
+def _tensorboard(run: Path) -> Logger:
+    return TensorBoardLogger(run, name="", version="tensorboard")
+
+
+def _wandb(run: Path) -> Logger:
+    try:
+        from lightning.pytorch.loggers import WandbLogger
+
+        return WandbLogger(name=run.name, save_dir=run, project="pixelbayes", id=run.name, resume="allow")
+    except ImportError as error:
+        raise InputError("logger wandb needs the wandb package: pip install 'pixelbayes[wandb]'") from error
+
+
+LOGGERS: dict[str, Callable[[Path], Logger | bool]] = {
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
+    "none": lambda run: False,
+}

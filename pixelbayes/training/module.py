@@ -1,0 +1,176 @@
+"""One network in training, as Lightning sees it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from pixelbayes.checkpoint import Checkpoint
+from pixelbayes.data import ImageData
+from pixelbayes.errors import DivergedError, InputError
+from pixelbayes.fusion import NO_LABEL
+from pixelbayes.inference import BayesClassifier
+from pixelbayes.layers import initialise_from_data
+from pixelbayes.likelihood import bits_per_dim
+from pixelbayes.model import PixelCNN
+from pixelbayes.pixels import to_x
+from pixelbayes.randomness import Key
+from pixelbayes.training.averaging import moving_average
+from pixelbayes.training.batches import OrderedBatches, ShuffledBatches
+from pixelbayes.training.config import TrainingConfig
+from pixelbayes.training.objectives import Batch, generative
+from pixelbayes.training.schedule import learning_rate_factor
+
+
+def class_prior(data: ImageData, kind: str) -> tuple[float, ...]:
+    """p(c), Y numbers: all equal for "uniform", the shares of the labelled training images for "train"."""
+    count = len(data.class_names)
+    if kind == "uniform":
+        return (1 / count,) * count
+    labels = data.split("train").labels
+    shares = torch.bincount(labels[labels != NO_LABEL], minlength=count).double()
+    return tuple((shares / shares.sum()).tolist())
+
+
+class TrainingModule(L.LightningModule):
+    """Trains `network` and keeps its moving average, `average`, which is what is validated, sampled and saved.
+
+    The images live beside the weights, on the same device, as uint8.
+
+    Args:
+        network: The network to train.
+        config: How.
+        data: Its splits "train" and "validation" are used.
+        seed: Of shuffling and dropout.
+        objective: What to minimise, in bits per dimension.
+    """
+
+    train_pixels: Tensor
+    train_labels: Tensor
+    validation_pixels: Tensor
+    validation_labels: Tensor
+
+    def __init__(
+        self,
+        network: PixelCNN,
+        config: TrainingConfig,
+        data: ImageData,
+        seed: int,
+        objective: Callable[[PixelCNN, Batch, Key], Tensor] = generative,
+    ):
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.seed = seed
+        self.objective = objective
+        self.data = data
+        self.averaged = moving_average(network, config.ema_decay)
+        for name in ("train", "validation"):
+            self.register_buffer(f"{name}_pixels", data.split(name).pixels, persistent=False)
+            self.register_buffer(f"{name}_labels", data.split(name).labels, persistent=False)
+        self.prior = class_prior(data, config.prior)
+        self.classifier = BayesClassifier(self.average, torch.tensor(self.prior).log())
+        self.train_bits = MeanMetric()
+        self.train_bits.persistent(True)  # an epoch resumed in its middle reports the whole of it
+        self.validation_bits = MeanMetric()
+        self.validation_accuracy = MeanMetric()
+
+    @property
+    def average(self) -> PixelCNN:
+        network = self.averaged.module
+        assert isinstance(network, PixelCNN)
+        return network
+
+    @property
+    def dtype_of_weights(self) -> torch.dtype:
+        return next(self.network.parameters()).dtype
+
+    def train_dataloader(self) -> ShuffledBatches:
+        return ShuffledBatches(
+            len(self.train_pixels), self.config.batch_size, self.seed, lambda: self.trainer.global_step
+        )
+
+    def val_dataloader(self) -> OrderedBatches:
+        return OrderedBatches(len(self.validation_pixels), self.config.batch_size)
+
+    def key(self, stream: str, index: Tensor) -> Key:
+        return Key.of(self.seed, stream, self.global_step, index)
+
+    def batch(self, index: Tensor) -> Batch:
+        return Batch(self.train_pixels[index], self.train_labels[index])
+
+    def on_fit_start(self) -> None:
+        if self.global_step == 0 and self.network.config.weight_norm:
+            index = next(iter(self.train_dataloader())).to(self.device)
+            pixels, label = self.batch(index)
+            x = to_x(pixels, self.network.config.levels, self.dtype_of_weights)
+            initialise_from_data(self.network, x, label, self.key("initialisation", index))
+            self.average.load_state_dict(self.network.state_dict())
+
+    def training_step(self, index: Tensor, _: int) -> Tensor:
+        loss = self.objective(self.network, self.batch(index), self.key("training", index))
+        if not loss.isfinite():
+            raise DivergedError(
+                f"the loss became {loss.item()} at step {self.global_step + 1}; the last good weights are kept. "
+                "A lower learning_rate, a lower gradient_clip or weight_norm: false may help"
+            )
+        self.train_bits.update(loss.detach(), len(index))
+        self.log("train/loss", loss.detach(), on_step=True)
+        return loss
+
+    def validation_step(self, index: Tensor, _: int) -> None:
+        label = self.validation_labels[index]
+        x = to_x(self.validation_pixels[index], self.network.config.levels, self.dtype_of_weights)
+        log_prob = self.classifier.log_prob(x)  # (B, Y)
+        self.validation_bits.update(
+            bits_per_dim(-self.classifier.log_prob_of(log_prob, label), self.network.config.dims)
+        )
+        predicted = self.classifier.posterior(log_prob).argmax(dim=1)
+        self.validation_accuracy.update((predicted == label)[label != NO_LABEL].double())
+
+    def epoch_figures(self) -> dict[str, float]:
+        """What the epoch that ends has measured; resets the measures."""
+        figures = {
+            "train/bits_per_dim": float(self.train_bits.compute()),
+            "val/bits_per_dim": float(self.validation_bits.compute()),
+            "val/accuracy": float(self.validation_accuracy.compute()),
+            "learning_rate": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
+        }
+        for metric in (self.train_bits, self.validation_bits, self.validation_accuracy):
+            metric.reset()
+        return figures
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        config = self.config
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+        optimizer = kind(self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        steps_per_epoch = len(self.train_dataloader())
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(config, step, steps_per_epoch)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.averaged.update_parameters(self.network)  # here, so that every hook that saves finds both moved
+
+    def as_checkpoint(self, about: dict[str, Any]) -> Checkpoint:
+        """The averaged network, with what is needed to use it."""
+        return Checkpoint(
+            network=self.average,
+            class_names=self.data.class_names,
+            preprocessing=self.data.preprocessing,
+            prior=self.prior,
+            about=about,
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["data"] = self.data.fingerprint()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if checkpoint["data"] != self.data.fingerprint():
+            raise InputError("the data has changed since the run was begun, so it cannot be resumed; start a new run")

@@ -1,0 +1,55 @@
+"""What a person sees while a network trains."""
+
+import sys
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pixelbayes.training.callbacks import History, best_row
+from pixelbayes.training.module import TrainingModule
+
+
+class ProgressReport(Callback):
+    """A bar over all steps with the time left, on a terminal; and one line for each epoch, anywhere.
+
+    Args:
+        history: Where the epoch's figures stand; must come before this callback.
+    """
+
+    def __init__(self, history: History):
+        self.history = history
+        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps,"),
+            TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("left"),
+            console=self.console, transient=True, disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        total = (trainer.max_epochs or 0) * int(trainer.num_training_batches)
+        self.task = self.bar.add_task("training", total=total, completed=trainer.global_step)
+        self.bar.start()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        self.bar.update(self.task, completed=trainer.global_step)
+
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.bar.update(self.task, description="validating")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        row = self.history.rows[-1]
+        best = best_row(self.history.rows, module.config.select_by) is row
+        self.console.print(
+            f"epoch {row['epoch']:>3}/{trainer.max_epochs}   "
+            f"bits per dimension: train {row['train/bits_per_dim']:.3f}, "
+            f"validation {row['val/bits_per_dim']:.3f}   accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s"
+            + ("   best so far" if best else "")
+        )
+        self.bar.update(self.task, description="training")
+
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        self.bar.stop()

@@ -1,0 +1,31 @@
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Writes a noise picture at a path below tmp_path, H=6 and W=8; its pixels go by `seed`, or by the path."""
+
+    def write(name, mode="RGB", size=(6, 8), seed=None):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw = np.random.default_rng(zlib.crc32(name.encode()) if seed is None else seed)
+        Image.fromarray(draw.integers(0, 256, (*size, 3), dtype=np.uint8)).convert(mode).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def class_folders(picture):
+    """`root/cat` and `root/dog`, so many pictures in each."""
+
+    def write(root, count):
+        for name in ("cat", "dog"):
+            for index in range(count):
+                picture(f"{root}/{name}/{index:02}.png")
+
+    return write

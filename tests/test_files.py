@@ -1,0 +1,40 @@
+import pytest
+
+from pixelbayes.files import replacing, write_text
+
+
+def test_a_file_appears_whole_with_its_folders(tmp_path):
+    write_text(tmp_path / "a" / "b" / "note.txt", "é\n")
+    assert (tmp_path / "a" / "b" / "note.txt").read_bytes() == "é\n".encode()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["note.txt"]
+
+
+def test_the_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "note.txt"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "note.txt"
+    path.write_text("old")
+
+    def fail():
+        with replacing(path) as temporary:
+            temporary.write_text("ha")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_has_the_suffix_that_tells_the_format(tmp_path):
+    with replacing(tmp_path / "figure.png") as temporary:
+        assert temporary.suffix == ".png"
+        assert temporary.parent == tmp_path
+        temporary.touch()

@@ -1,0 +1,290 @@
+import itertools
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixelbayes.likelihood import MixtureOfLogistics, bits_per_dim, draw
+from pixelbayes.pixels import to_x
+
+VECTORS = Path(__file__).parent / "vectors"
+
+finite = st.floats(width=32, allow_nan=False, allow_infinity=False)  # to the largest, 3.4e38, of either sign
+
+
+def random_params(channels, num_mixtures=3, spread=1.0, seed=0):
+    """Network outputs for one pixel, (1, P, 1, 1), float64."""
+    count = num_mixtures * MixtureOfLogistics.numbers_per_mixture(channels)
+    generator = torch.Generator().manual_seed(seed)
+    return spread * torch.randn(1, count, 1, 1, generator=generator, dtype=torch.float64)
+
+
+def every_colour(channels, levels):
+    """Each colour of a pixel once, int64 (levels^C, C, 1, 1)."""
+    return torch.cartesian_prod(*[torch.arange(levels)] * channels).view(-1, channels, 1, 1)
+
+
+def joint(params, channels, levels):
+    """Probability of each colour of one pixel, (levels,) * C."""
+    x = to_x(every_colour(channels, levels), levels, params.dtype)
+    log_prob = MixtureOfLogistics(params.expand(len(x), -1, -1, -1), channels, levels).log_prob(x)
+    return log_prob.exp().view((levels,) * channels)
+
+
+# Total probability
+
+
+@pytest.mark.parametrize("spread", [0.3, 3.0, 30.0])  # the last puts scales beyond their range, both ways
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 17), (1, 256), (3, 2), (3, 3), (3, 17)])
+def test_the_colours_of_a_pixel_have_total_probability_one(channels, levels, spread):
+    total = joint(random_params(channels, spread=spread), channels, levels).sum()
+    torch.testing.assert_close(total.item(), 1.0, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("spread", [0.3, 3.0, 30.0])
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_each_colour_given_those_before_has_total_probability_one_and_their_product_is_the_pixels(levels, spread):
+    params = torch.cat([random_params(3, spread=spread, seed=seed) for seed in range(20)])
+    generator = torch.Generator().manual_seed(1)
+    level = torch.randint(levels, (20, 3, 1, 1), generator=generator)
+    x = to_x(level, levels, torch.float64)
+    mixture = MixtureOfLogistics(params, channels=3, levels=levels)
+    log_weights, total = mixture.log_weights(), torch.zeros(20, 1, 1, dtype=torch.float64)
+    for colour in range(3):
+        components = mixture.level_log_prob(colour, x)  # (B, K, H, W, L)
+        torch.testing.assert_close(components.exp().sum(dim=-1), torch.ones(20, 3, 1, 1).double(), rtol=0, atol=1e-11)
+        conditional = (log_weights[..., None] + components).logsumexp(dim=1) - log_weights.logsumexp(dim=1)[..., None]
+        here = level[:, colour, ..., None]  # (B, H, W, 1)
+        total += conditional.gather(-1, here).squeeze(-1)
+        log_weights = log_weights + components.gather(-1, here[:, None].expand(-1, 3, -1, -1, -1)).squeeze(-1)
+    torch.testing.assert_close(mixture.log_prob(x), total)
+
+
+def test_a_later_colour_does_not_move_the_conditional_of_an_earlier_one():
+    mixture = MixtureOfLogistics(random_params(3), channels=3, levels=17)
+    one, other = (to_x(torch.tensor(colour).view(1, 3, 1, 1), 17, torch.float64) for colour in ([4, 8, 1], [4, 9, 16]))
+    for colour, reads in enumerate((False, False, True)):
+        same = torch.equal(mixture.level_log_prob(colour, one), mixture.level_log_prob(colour, other))
+        assert same is not reads
+
+
+def test_each_coefficient_moves_the_mean_by_its_tanh_times_an_earlier_colour():
+    x = to_x(torch.tensor([40, 200, 90]).view(1, 3, 1, 1), 256, torch.float64)
+    red, green, _ = x.flatten()
+    means, coeffs = torch.tensor([0.1, -0.2, 0.3]).double(), torch.tensor([0.5, -1.5, 2.5]).double()
+    c0, c1, c2 = coeffs.tanh()
+    log_scales = torch.tensor([-2.0, -1.0, -3.0]).double()
+    shifted = means + torch.stack([0 * red, c0 * red, c1 * red + c2 * green])
+    linked, free = (
+        torch.cat([torch.zeros(1).double(), torch.stack([m, log_scales, c], dim=1).flatten()]).view(1, 10, 1, 1)
+        for m, c in ((means, coeffs), (shifted, 0 * coeffs))
+    )
+    linked, free = (MixtureOfLogistics(params, channels=3, levels=256).log_prob(x) for params in (linked, free))
+    torch.testing.assert_close(linked, free)
+
+
+# The log-probability of a bin
+
+
+def reference_bin(level, levels, mean, log_scale):
+    """log of sigmoid(a) - sigmoid(b), directly, in 50 digits; by symmetry in the tail where both are small."""
+    with mpmath.workdps(50):
+        scale = mpmath.exp(min(max(mpmath.mpf(log_scale), -7), 7))
+        x, half_bin = mpmath.mpf(2 * level) / (levels - 1) - 1, mpmath.mpf(1) / (levels - 1)
+        upper = mpmath.inf if level == levels - 1 else (x + half_bin - mean) / scale
+        lower = -mpmath.inf if level == 0 else (x - half_bin - mean) / scale
+        if upper + lower > 0:
+            upper, lower = -lower, -upper
+
+        def sigmoid(z):  # of a number that is below or near 0
+            return mpmath.mpf(0) if z == -mpmath.inf else mpmath.exp(z) / (1 + mpmath.exp(z))
+
+        return mpmath.log(sigmoid(upper) - sigmoid(lower))
+
+
+def tolerance(mean, log_scale, levels, log_prob, dtype):
+    """How far rounding alone can carry the log-probability.
+
+    An edge (x ± half - mean) / s carries at most eight roundings, each of at most eps (1 + half + |mean|) / s, and moves
+    the log-probability by at most as much as it moves itself; there are two. The rest are three terms, all negative, with
+    two roundings each of their size or of one.
+    """
+    scale = np.exp(np.clip(log_scale, -7, 7))
+    return torch.finfo(dtype).eps * (16 * (1 + 1 / (levels - 1) + abs(mean)) / scale + 4 * abs(log_prob) + 8)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    mean=st.one_of(st.floats(-1.5, 1.5, width=32), st.floats(-1e3, 1e3, width=32), st.floats(-1e6, 1e6, width=32)),
+    log_scale=st.one_of(st.floats(-8, 8, width=32), st.floats(-50, 50, width=32)),
+    levels=st.sampled_from([2, 17, 256]),
+)
+def test_the_log_probability_of_every_level_is_right_to_rounding(mean, log_scale, levels):
+    expected = [float(reference_bin(level, levels, mean, log_scale)) for level in range(levels)]
+    for dtype in (torch.float32, torch.float64):
+        params = torch.tensor([0.0, mean, log_scale], dtype=dtype).view(1, 3, 1, 1).expand(levels, -1, -1, -1)
+        x = to_x(torch.arange(levels), levels, dtype).view(-1, 1, 1, 1)
+        found = MixtureOfLogistics(params, channels=1, levels=levels).log_prob(x).flatten().tolist()
+        for one, right in zip(found, expected, strict=True):
+            assert abs(one - right) <= tolerance(mean, log_scale, levels, right, dtype)
+
+
+@pytest.mark.parametrize("spread", [0.5, 2.0, 8.0])
+def test_the_log_probability_of_a_mixture_over_three_colours_is_right(spread):
+    params = torch.cat([random_params(3, num_mixtures=2, spread=spread, seed=seed) for seed in range(10)])
+    level = torch.randint(256, (10, 3), generator=torch.Generator().manual_seed(1))
+    level[:4] = torch.tensor([[0, 0, 0], [255, 255, 255], [0, 255, 128], [255, 1, 0]])
+    found = MixtureOfLogistics(params, 3, 256).log_prob(to_x(level, 256, torch.float64)[..., None, None])
+    for numbers, (r, g, b), one in zip(params.flatten(1).tolist(), level.tolist(), found.flatten().tolist(), strict=True):
+        logits, rest = numbers[:2], np.array(numbers[2:]).reshape(3, 3, 2)  # colour, (mean, log-scale, coeff), component
+        with mpmath.workdps(50):
+            red, green = (mpmath.mpf(2 * value) / 255 - 1 for value in (r, g))
+            weights = [mpmath.exp(logit) for logit in logits]
+            total = mpmath.mpf(0)
+            for k, weight in enumerate(weights):
+                (m_r, s_r, c0), (m_g, s_g, c1), (m_b, s_b, c2) = (map(mpmath.mpf, row) for row in rest[:, :, k].tolist())
+                m_g += mpmath.tanh(c0) * red
+                m_b += mpmath.tanh(c1) * red + mpmath.tanh(c2) * green
+                bins = ((r, m_r, s_r), (g, m_g, s_g), (b, m_b, s_b))
+                total += weight / sum(weights) * mpmath.exp(sum(reference_bin(v, 256, m, s) for v, m, s in bins))
+            assert one == pytest.approx(float(mpmath.log(total)), rel=1e-11)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    numbers=st.lists(finite, min_size=20, max_size=20),
+    level=st.lists(st.integers(0, 255), min_size=3, max_size=3),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_every_finite_output_has_a_finite_log_probability_and_gradient(numbers, level, dtype):
+    params = torch.tensor(numbers, dtype=dtype).view(1, 20, 1, 1).requires_grad_()
+    mixture = MixtureOfLogistics(params, channels=3, levels=256)
+    log_prob = mixture.log_prob(to_x(torch.tensor(level), 256, dtype).view(1, 3, 1, 1))
+    assert log_prob.isfinite().all()
+    assert log_prob <= 1e-5
+    (gradient,) = torch.autograd.grad(log_prob.sum(), params)
+    assert gradient.isfinite().all()
+    noise = torch.full((1, 3, 1, 1), 0.5, dtype=dtype)
+    assert mixture.sample(noise).abs().max() <= 1
+
+
+@pytest.mark.parametrize("largest", [torch.finfo(torch.float64).max, -torch.finfo(torch.float64).max])
+def test_the_largest_numbers_of_float64_stay_finite(largest):
+    for place in range(10):
+        params = torch.zeros(1, 10, 1, 1, dtype=torch.float64)
+        params[:, place] = largest
+        params.requires_grad_()
+        log_prob = MixtureOfLogistics(params, channels=3, levels=256).log_prob(torch.ones(1, 3, 1, 1).double())
+        (gradient,) = torch.autograd.grad(log_prob.sum(), params)
+        assert log_prob.isfinite().all()
+        assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_raised_to_float32(dtype):
+    params = random_params(3).to(dtype)
+    x = to_x(torch.tensor([3, 250, 128]).view(1, 3, 1, 1), 256)
+    log_prob = MixtureOfLogistics(params, channels=3, levels=256).log_prob(x)
+    assert log_prob.dtype == torch.float32
+    assert torch.equal(log_prob, MixtureOfLogistics(params.float(), channels=3, levels=256).log_prob(x))
+
+
+@pytest.mark.parametrize(("channels", "width"), [(1, 7), (3, 35), (3, 0), (1, 2)])
+def test_outputs_that_are_no_whole_mixtures_are_refused(channels, width):
+    with pytest.raises(ValueError, match=f"params has {width} channels, expected a multiple of"):
+        MixtureOfLogistics(torch.zeros(2, width, 4, 5), channels=channels, levels=256)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_nll_is_the_original_authors(dtype):
+    with np.load(VECTORS / "original_nll.npz") as vectors:
+        pixels, params, nll = (torch.from_numpy(vectors[name]) for name in ("pixels", "params", "nll"))
+    log_prob = MixtureOfLogistics(params.to(dtype), 3, 256).log_prob(to_x(pixels, 256, dtype))
+    tight = {"rtol": 1e-12, "atol": 0.0} if dtype == torch.float64 else {"rtol": 1e-5, "atol": 0.0}
+    torch.testing.assert_close(-log_prob.sum(dim=(1, 2)).double(), nll, **tight)
+
+
+def test_a_uniform_distribution_over_256_levels_costs_eight_bits():
+    nll = torch.tensor([3 * 8 * 12]).double() * torch.tensor(256.0).double().log()
+    torch.testing.assert_close(bits_per_dim(nll, dims=3 * 8 * 12), torch.tensor([8.0]).double())
+
+
+# Sampling
+
+
+def evenly_spaced(count):
+    """Noise that gives each level its share to within one in `count`."""
+    return (torch.arange(count, dtype=torch.float64) + 0.5) / count
+
+
+def shares(levels_drawn, levels):
+    return torch.bincount(levels_drawn.flatten(), minlength=levels) / levels_drawn.numel()
+
+
+def test_evenly_spaced_noise_gives_each_level_exactly_its_share():
+    log_prob = torch.tensor([0.1, 0.0, 0.25, 0.65, 0.0]).double().log()
+    assert shares(draw(log_prob.expand(100, -1), evenly_spaced(100)), 5).tolist() == pytest.approx([0.1, 0, 0.25, 0.65, 0])
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.5, 2.0, 10.0])
+def test_temperature_draws_from_the_normalised_power(temperature):
+    probability = torch.tensor([0.1, 0.3, 0.02, 0.58]).double()
+    power = probability ** (1 / temperature)
+    found = shares(draw(probability.log().expand(4000, -1), evenly_spaced(4000), temperature), 4)
+    assert (found - power / power.sum()).abs().max() <= 1 / 4000
+
+
+def test_temperature_towards_0_draws_the_mode_and_towards_infinity_any_level_alike():
+    log_prob = torch.tensor([0.1, 0.3, 0.02, 0.58]).double().log().expand(400, -1)
+    assert draw(log_prob, evenly_spaced(400), 1e-6).unique().tolist() == [3]
+    assert shares(draw(log_prob, evenly_spaced(400), 1e9), 4).tolist() == pytest.approx([0.25] * 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_noise_however_near_0_or_1_draws_an_impossible_level(dtype):
+    least, most = torch.tensor(0.0, dtype=dtype), torch.tensor(1 - torch.finfo(dtype).eps / 2, dtype=dtype)
+    for seed in range(100):
+        weights = torch.rand(256, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+        weights[:5] = weights[-5:] = 0
+        log_prob = (weights / weights.sum()).log()
+        assert draw(log_prob, least) == 5
+        assert draw(log_prob, most) == 250
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_each_colour_is_drawn_from_its_conditional_given_those_drawn_before(channels, temperature):
+    levels, count = 5, 2000
+    params = random_params(channels, spread=1.5)
+    probability = joint(params, channels, levels)  # (levels,) * C
+    mixture = MixtureOfLogistics(params.expand(count, -1, -1, -1), channels, levels)
+    for colour in range(channels):
+        noise = torch.full((count, channels, 1, 1), 0.7, dtype=torch.float64)
+        noise[:, colour, 0, 0] = evenly_spaced(count)
+        drawn = ((mixture.sample(noise, temperature) + 1) * 2).round().long()[..., 0, 0]  # (count, C)
+        before = tuple(drawn[0, :colour])
+        conditional = probability[before].sum(dim=tuple(range(1, channels - colour)))
+        conditional = conditional ** (1 / temperature)
+        assert (drawn[:, :colour] == drawn[0, :colour]).all()
+        assert (shares(drawn[:, colour], levels) - conditional / conditional.sum()).abs().max() <= 1 / count
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_every_value_that_is_drawn_lies_on_the_grid(levels):
+    noise = torch.rand(30, 3, 2, 3, generator=torch.Generator().manual_seed(0))
+    params = random_params(3, spread=2.0).float().expand(30, -1, 2, 3)
+    x = MixtureOfLogistics(params, channels=3, levels=levels).sample(noise)
+    assert torch.isin(x, to_x(torch.arange(levels), levels)).all()
+
+
+def test_a_pixel_is_drawn_without_regard_to_the_others():
+    params = torch.cat([random_params(3, seed=seed) for seed in range(6)]).view(2, 3, -1).permute(0, 2, 1)[:, :, None]
+    noise = torch.rand(2, 3, 1, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    together = MixtureOfLogistics(params, channels=3, levels=256).sample(noise)
+    for image, column in itertools.product(range(2), range(3)):
+        here = (slice(image, image + 1), slice(None), slice(None), slice(column, column + 1))
+        assert torch.equal(MixtureOfLogistics(params[here], channels=3, levels=256).sample(noise[here]), together[here])
