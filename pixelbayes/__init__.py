@@ -22,6 +22,7 @@ _HOMES = {
     "load": "checkpoint",
     "sample": "inference",
     "sample_class": "inference",
+    "sample_classes": "inference",
     "sampling_noise": "inference",
     "save": "checkpoint",
 }

@@ -52,7 +52,7 @@ class Checkpoint:
         """
         if name in self.class_names:
             return self.class_names.index(name)
-        if name.isdigit() and int(name) < len(self.class_names):
+        if name.isdecimal() and int(name) < len(self.class_names):
             return int(name)
         raise InputError(f"class {name!r} is unknown; this network knows: {', '.join(self.class_names)}")
 

@@ -14,7 +14,11 @@ from pixelbayes.model import PixelCNN, PixelCNNConfig
 
 
 def import_course_network(
-    path: str | Path, *, image_size: tuple[int, int] | None = None, class_names: tuple[str, ...] = ()
+    path: str | Path,
+    *,
+    image_size: tuple[int, int] | None = None,
+    class_names: tuple[str, ...] = (),
+    dtype: torch.dtype = torch.float32,
 ) -> Checkpoint:
     """Reads a state dict of the course's code, without executing pickled code, into a network of ours.
 
@@ -25,6 +29,7 @@ def import_course_network(
         path: The file that `torch.save(model.state_dict(), path)` wrote.
         image_size: Height and width; None for a square, which the size of the embedding tells.
         class_names: A name for each class; numbers if none are given.
+        dtype: Of the weights. In float32 the effective weights are rounded anew, which moves outputs by 1e-7 or so.
 
     Raises:
         InputError: If the file is not such a state dict; the message says what is missing.
@@ -49,11 +54,11 @@ def import_course_network(
         channels=channels,
         image_size=image_size,
     )
-    network = PixelCNN(config).requires_grad_(False)
+    network = PixelCNN(config).to(dtype).requires_grad_(False)
     network.get_parameter("fusion.embedding.weight")[1:] = embedding  # the first row, no label, stays zero
     for name, conv in network.named_modules():
         if isinstance(conv, Conv2d):
-            weight, bias = _pop_effective(state, _course_name(name), tuple(conv.v.shape), path)
+            weight, bias = _pop_effective(state, _course_name(name), conv, path)
             conv.set_weight(weight)
             conv.bias.copy_(bias)
     if state:
@@ -77,13 +82,16 @@ def _read(path: str | Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path}: not a state dict that can be read without executing code; save `model.state_dict()`"
         ) from error
+    state = (
+        {name: value for name, value in state.items() if isinstance(value, Tensor)} if isinstance(state, dict) else {}
+    )
     needed = (
         "embedding.weight",
         "u_init.conv.weight_v",
         "nin_out.lin_a.bias",
         "up_layers.0.u_stream.0.conv_out.conv.bias",
     )
-    missing = [name for name in needed if not isinstance(state, dict) or name not in state]
+    missing = [name for name in needed if name not in state]
     if missing:
         raise InputError(
             f"{path}: not a network of the course's code with a whole-image embedding; it lacks {', '.join(missing)}"
@@ -115,15 +123,18 @@ def _course_name(name: str) -> str:
     return f"down_layers.{2 - int(resolution)}.{stream}.{index}.{layer}"
 
 
-def _pop_effective(
-    state: dict[str, Tensor], name: str, shape: tuple[int, ...], path: str | Path
-) -> tuple[Tensor, Tensor]:
+def _pop_effective(state: dict[str, Tensor], name: str, conv: Conv2d, path: str | Path) -> tuple[Tensor, Tensor]:
     """Takes out weight w = g v / ||v||, the norm over all axes but the first (old-style weight norm), and bias."""
-    try:
-        g, v, bias = (state.pop(f"{name}.{part}").double() for part in ("weight_g", "weight_v", "bias"))
-    except KeyError as error:
-        raise InputError(f"{path}: the state dict lacks {error.args[0]}") from error
-    v = v[(...,) + (None,) * (len(shape) - v.ndim)]  # a 1x1 convolution is a linear layer of the course's
-    if v.shape != shape:
-        raise InputError(f"{path}: {name}.weight_v has shape {tuple(v.shape)}, expected {shape}")
-    return g.view(-1, 1, 1, 1) * v / torch.linalg.vector_norm(v, dim=(1, 2, 3), keepdim=True), bias
+    parts = []
+    for part, shape in {"weight_g": (len(conv.v), 1, 1, 1), "weight_v": conv.v.shape, "bias": conv.bias.shape}.items():
+        tensor = state.pop(f"{name}.{part}", None)
+        if tensor is None:
+            raise InputError(f"{path}: the state dict lacks {name}.{part}")
+        tensor = tensor[
+            (...,) + (None,) * (len(shape) - tensor.ndim)
+        ]  # the course's 1x1 convolutions are linear layers
+        if tensor.shape != shape:
+            raise InputError(f"{path}: {name}.{part} has shape {tuple(tensor.shape)}, expected {tuple(shape)}")
+        parts.append(tensor.double())
+    g, v, bias = parts
+    return g * v / torch.linalg.vector_norm(v, dim=(1, 2, 3), keepdim=True), bias

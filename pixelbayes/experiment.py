@@ -5,6 +5,7 @@ import datetime
 import json
 import shlex
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pixelbayes.evaluation.measure import Measurement, measure
 from pixelbayes.files import write_text
 from pixelbayes.fusion import NO_LABEL
 from pixelbayes.images import open_image, save_image
-from pixelbayes.inference import sample_class
+from pixelbayes.inference import sample_classes
 from pixelbayes.model import Architecture, PixelCNN, PixelCNNConfig
 from pixelbayes.progress import track
 from pixelbayes.training import TrainingConfig
@@ -160,17 +161,20 @@ def _report(
     from pixelbayes.evaluation.results import write_results
 
     measurement = measure(trained, split, track=lambda batches: track(batches, f"scoring {split_name}"))
-    samples = [
-        sample_class(trained.network, label, config.training.samples_per_class, seed=config.seed, track=_rows(name))
-        for label, name in enumerate(trained.class_names)
-    ]
+    samples = sample_classes(
+        trained.network,
+        range(len(trained.class_names)),
+        config.training.samples_per_class,
+        seed=config.seed,
+        track=_rows,
+    )
     return write_results(
         run,
         trained,
         measurement,
         source=config.data.source,
         split=split_name,
-        samples=torch.stack(samples),
+        samples=samples,
         history=history,
         data_summary=json.loads((run / DATA).read_text(encoding="utf-8")),
         config_text=config.as_yaml(),
@@ -185,8 +189,8 @@ def _report(
     )
 
 
-def _rows(name: str) -> Any:
-    return lambda rows: track(rows, f"sampling {name}")
+def _rows(rows: Sequence[int]) -> Iterable[int]:
+    return track(rows, "sampling, row by row")
 
 
 def evaluate(run: str | Path, source: str, split: str, *, device: str = "auto") -> tuple[Checkpoint, Measurement]:
@@ -230,8 +234,8 @@ def sample(
     taken = [file for of_class in files for file in of_class if file.exists()]
     if taken:
         raise InputError(f"{taken[0]} exists, and {len(taken) - 1} more; give another --out")
-    for label, name, of_class in zip(labels, names, files, strict=True):
-        pixels = sample_class(trained.network, label, count, seed=seed, temperature=temperature, track=_rows(name))
+    drawn = sample_classes(trained.network, labels, count, seed=seed, temperature=temperature, track=_rows)
+    for of_class, pixels in zip(files, drawn, strict=True):
         for file, image in zip(of_class, pixels, strict=True):
             save_image(file, image, trained.preprocessing.levels)
     return [file for of_class in files for file in of_class]

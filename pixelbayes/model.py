@@ -212,9 +212,8 @@ class PixelCNN(nn.Module):
         multiple = 2 ** (RESOLUTIONS - 1)
         x = F.pad(x, (0, -width % multiple, 0, -height % multiple))
         vertical = down_shift(self.stem_vertical(x))  # the rows above
-        horizontal = down_shift(self.stem_above(x)) + right_shift(
-            self.stem_left(x)
-        )  # the row above; the pixel to the left
+        above = down_shift(self.stem_above(x))  # the row above
+        horizontal = above + right_shift(self.stem_left(x))  # and the pixel to the left
         return self.fusion.at_stem(vertical, features, STEM[0]), self.fusion.at_stem(horizontal, features, STEM[1])
 
     def run_pair(

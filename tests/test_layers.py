@@ -22,7 +22,13 @@ from pixelbayes.layers import (
 from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
 
-KINDS = [Conv2d, DownShiftedConv2d, DownRightShiftedConv2d, DownShiftedTransposedConv2d, DownRightShiftedTransposedConv2d]
+KINDS = [
+    Conv2d,
+    DownShiftedConv2d,
+    DownRightShiftedConv2d,
+    DownShiftedTransposedConv2d,
+    DownRightShiftedTransposedConv2d,
+]
 
 
 def features(*shape, seed=0):

@@ -11,6 +11,18 @@ def key(seed=0, stream="dropout", step=0, index=INDEX):
     return Key.of(seed, stream, step, index)
 
 
+def test_the_bits_are_those_of_splitmix64():
+    published = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+    words = Key(torch.tensor([1234567])).bits(5)[0].tolist()
+    assert [word % 2**64 for word in words] == published
+
+
 def test_an_image_meets_the_same_numbers_in_a_batch_of_any_size_and_order():
     among_others = key(index=torch.tensor([3, 40, 7])).uniform(2, 5)
     alone = key(index=torch.tensor([7])).uniform(2, 5)

@@ -1,5 +1,8 @@
 """Ancestral sampling, pixel by pixel: the plain path, and the oracle of every faster one."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -60,9 +63,9 @@ def sample(
     return to_pixels(x, network.config.levels)
 
 
-def sample_class(
+def sample_classes(
     network: PixelCNN,
-    label: int,
+    labels: Sequence[int],
     count: int,
     *,
     seed: int = 0,
@@ -70,19 +73,26 @@ def sample_class(
     batch_size: int = 64,
     track: Tracker = no_progress,
 ) -> Tensor:
-    """The first `count` images of a class, of the endless series that the seed stands for.
+    """The first `count` images of each class, of the endless series that the seed stands for.
 
     Args:
-        label: 0 .. Y-1, or NO_LABEL.
+        labels: 0 .. Y-1, or NO_LABEL.
         batch_size: Images drawn at a time; no image depends on it.
-        track: Wraps the loop over batches of rows, to show progress.
+        track: Wraps the loop over the rows of each batch, to show progress.
 
     Returns:
-        uint8 levels, (count, C, H, W).
+        uint8 levels, (len(labels), count, C, H, W).
     """
     device = next(network.parameters()).device
-    parts = []
-    for index in torch.arange(count, device=device).split(batch_size):
-        noise = sampling_noise(network, seed, index + (label << 32))  # classes never share noise
-        parts.append(sample(network, torch.full_like(index, label), noise, temperature=temperature, track=track))
-    return torch.cat(parts).cpu()
+    label = torch.tensor(labels, device=device).repeat_interleave(count)
+    index = torch.arange(count, device=device).repeat(len(labels)) + (label << 32)  # classes never share noise
+    parts = [
+        sample(network, some, sampling_noise(network, seed, those), temperature=temperature, track=track)
+        for some, those in zip(label.split(batch_size), index.split(batch_size), strict=True)
+    ]
+    return torch.cat(parts).unflatten(0, (len(labels), count)).cpu()
+
+
+def sample_class(network: PixelCNN, label: int, count: int, **how: Any) -> Tensor:
+    """The first `count` images of one class, uint8 (count, C, H, W); arguments as in `sample_classes`."""
+    return sample_classes(network, [label], count, **how)[0]

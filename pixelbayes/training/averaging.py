@@ -26,7 +26,8 @@ def moving_average(network: PixelCNN, decay: float) -> AveragedModel:
 
     @torch.no_grad()
     def update(averages: Tensors, currents: Tensors, updates: Tensor | int) -> None:
-        weight = 1 - average_decay(decay, int(updates) - 1)  # torch counts the first, which copies, as one
-        torch._foreach_lerp_(averages, currents, weight)
+        torch._foreach_lerp_(averages, currents, 1 - average_decay(decay, int(updates) - 1))
 
-    return AveragedModel(network, multi_avg_fn=update).requires_grad_(False)
+    averaged = AveragedModel(network, multi_avg_fn=update).requires_grad_(False)
+    averaged.n_averaged.fill_(1)  # the start counts as averaged: at 0 torch would copy the first update over it
+    return averaged

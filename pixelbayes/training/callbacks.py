@@ -9,14 +9,13 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback
 
 from pixelbayes import checkpoint
 from pixelbayes.errors import InterruptedRunError
 from pixelbayes.evaluation.figures import image_grid, save_figure
 from pixelbayes.files import replacing, write_text
-from pixelbayes.inference import sample_class
+from pixelbayes.inference import sample_classes
 from pixelbayes.training.module import TrainingModule
 
 HISTORY = "history.csv"
@@ -33,10 +32,10 @@ class History(Callback):
     def __init__(self, run: Path):
         self.run = run
         self.rows: list[dict[str, float]] = []
-        self.began = 0.0
+        self.began = 0.0  # when this epoch would have begun, had it never been interrupted
 
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.began = time.monotonic()
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.began += time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -44,14 +43,17 @@ class History(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=trainer.global_step)
         place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
-        self.rows.append({**place, **figures, "seconds": round(time.monotonic() - self.began, 2)})
+        now = time.monotonic()
+        self.rows.append({**place, **figures, "seconds": round(now - self.began, 2)})
+        self.began = now
         write_history(self.rows, self.run / HISTORY)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "seconds": time.monotonic() - self.began}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
+        self.began = -state_dict["seconds"]
 
 
 class SampleGrids(Callback):
@@ -65,11 +67,8 @@ class SampleGrids(Callback):
         epoch, config = trainer.current_epoch + 1, module.config
         if config.sample_every and (epoch % config.sample_every == 0 or epoch == config.epochs):
             names = module.data.class_names
-            rows = [
-                sample_class(module.average, label, config.samples_per_class, seed=module.seed)
-                for label in range(len(names))
-            ]
-            figure = image_grid(torch.stack(rows), module.network.config.levels, row_labels=names)
+            pixels = sample_classes(module.average, range(len(names)), config.samples_per_class, seed=module.seed)
+            figure = image_grid(pixels, module.network.config.levels, row_labels=names)
             save_figure(figure, self.run / "samples" / f"epoch-{epoch:04d}.png")
 
 

@@ -37,14 +37,14 @@ def fit(module: TrainingModule, run: Path, about: dict[str, Any]) -> list[dict[s
     config = module.config
     state = run / RESUME
     history = History(run)
+    keeper = Keeper(run, history, about)
     trainer = L.Trainer(
         accelerator={"mps": "mps", "cuda": "gpu", "cpu": "cpu"}[pick_device(config.device, config.precision).type],
         devices=1,
         precision=PRECISIONS[config.precision],
         max_epochs=config.epochs,
-        gradient_clip_val=config.gradient_clip or None,
         logger=LOGGERS[config.logger](run),
-        callbacks=[history, ProgressReport(history), SampleGrids(run), Keeper(run, history, about)],
+        callbacks=[history, ProgressReport(history), SampleGrids(run), keeper],
         default_root_dir=run,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
@@ -53,7 +53,7 @@ def fit(module: TrainingModule, run: Path, about: dict[str, Any]) -> list[dict[s
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), keeper.listening():
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)  # Lightning's use of torch
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")  # ours is, by the step
         trainer.fit(module, ckpt_path=state if state.is_file() else None)

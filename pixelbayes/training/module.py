@@ -1,5 +1,6 @@
 """One network in training, as Lightning sees it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -103,7 +104,7 @@ class TrainingModule(L.LightningModule):
     def batch(self, index: Tensor) -> Batch:
         return Batch(self.train_pixels[index], self.train_labels[index])
 
-    def on_fit_start(self) -> None:
+    def on_train_start(self) -> None:  # not on_fit_start, where a resumed run's step is not yet known
         if self.global_step == 0 and self.network.config.weight_norm:
             index = next(iter(self.train_dataloader())).to(self.device)
             pixels, label = self.batch(index)
@@ -113,14 +114,17 @@ class TrainingModule(L.LightningModule):
 
     def training_step(self, index: Tensor, _: int) -> Tensor:
         loss = self.objective(self.network, self.batch(index), self.key("training", index))
-        if not loss.isfinite():
-            raise DivergedError(
-                f"the loss became {loss.item()} at step {self.global_step + 1}; the last good weights are kept. "
-                "A lower learning_rate, a lower gradient_clip or weight_norm: false may help"
-            )
+        self.check_finite("loss", float(loss), self.global_step + 1)
         self.train_bits.update(loss.detach(), len(index))
         self.log("train/loss", loss.detach(), on_step=True)
         return loss
+
+    def check_finite(self, name: str, value: float, step: int) -> None:
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the {name} became {value} at step {step}; the last good weights are kept. "
+                "A lower learning_rate, a lower gradient_clip or weight_norm: false may help"
+            )
 
     def validation_step(self, index: Tensor, _: int) -> None:
         label = self.validation_labels[index]
@@ -138,8 +142,9 @@ class TrainingModule(L.LightningModule):
             "train/bits_per_dim": float(self.train_bits.compute()),
             "val/bits_per_dim": float(self.validation_bits.compute()),
             "val/accuracy": float(self.validation_accuracy.compute()),
-            "learning_rate": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
+            "learning_rate": self.config.learning_rate * self.learning_rate_factor(self.global_step - 1),  # the last
         }
+        self.check_finite("loss on validation", figures["val/bits_per_dim"], self.global_step)
         for metric in (self.train_bits, self.validation_bits, self.validation_accuracy):
             metric.reset()
         return figures
@@ -148,11 +153,16 @@ class TrainingModule(L.LightningModule):
         config = self.config
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
         optimizer = kind(self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        steps_per_epoch = len(self.train_dataloader())
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(config, step, steps_per_epoch)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.learning_rate_factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def learning_rate_factor(self, step: int) -> float:
+        return learning_rate_factor(self.config, step, len(self.train_dataloader()))
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        limit = self.config.gradient_clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        self.check_finite("gradient's norm", float(norm), self.global_step + 1)  # before the weights, and a state that is saved, are spoilt
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -34,7 +34,7 @@ class ProgressReport(Callback):
         self.bar.start()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        self.bar.update(self.task, completed=trainer.global_step)
+        self.bar.update(self.task, description="training", completed=trainer.global_step)
 
     def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.bar.update(self.task, description="validating")
@@ -49,7 +49,7 @@ class ProgressReport(Callback):
             f"validation {row['val/bits_per_dim']:.3f}   accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s"
             + ("   best so far" if best else "")
         )
-        self.bar.update(self.task, description="training")
+        self.bar.update(self.task, description="drawing and saving")
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         self.bar.stop()

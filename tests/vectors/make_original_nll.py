@@ -1,8 +1,10 @@
 """Makes original_nll.npz: images, network outputs and the nll that the authors' formula gives them, in float64.
 
-The formula is `discretized_mix_logistic_loss` of https://github.com/openai/pixel-cnn, written down anew in numpy, channels
-last as there. It has two thresholds, which decide which level is an end and when a bin is replaced by the density at its
-middle; the numbers here stay clear of both. Run from the repository root: python tests/vectors/make_original_nll.py
+The formula is `discretized_mix_logistic_loss` of https://github.com/openai/pixel-cnn, written down anew in numpy,
+channels last as there. It has two thresholds, which decide which level is an end and when a bin is replaced by the
+density at its middle; the numbers here stay clear of both.
+
+Run from the repository root: python tests/vectors/make_original_nll.py
 """
 
 from pathlib import Path

@@ -1,0 +1,91 @@
+import math
+
+import pytest
+import torch
+from networks import random_images, randomised, tiny_model
+
+from pixelbayes.inference import BayesClassifier, score
+from pixelbayes.pixels import to_x
+
+
+class Gaussians:
+    """Images of independent N(mu_c, 1) values: by Bayes' rule a logistic regression, worked out by hand."""
+
+    means = torch.tensor([-0.5, 0.75], dtype=torch.float64)
+
+    def log_prob(self, x, label):
+        deviation = x.flatten(1) - self.means[label][:, None]
+        return (-deviation.square() / 2 - math.log(2 * math.pi) / 2).sum(dim=1)
+
+
+LOG_PRIOR = torch.tensor([0.8, 0.2], dtype=torch.float64).log()
+
+
+def images(batch=5):
+    return torch.randn(batch, 1, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def test_the_posterior_of_two_gaussians_is_the_logistic_function_of_the_sum():
+    x = images()
+    a, b = Gaussians.means
+    # log p(1 | x) / p(0 | x) = sum of ((b - a) x - (b^2 - a^2) / 2) + log(0.2 / 0.8)
+    logit = ((b - a) * x - (b**2 - a**2) / 2).sum(dim=(1, 2, 3)) + math.log(0.25)
+    proba = BayesClassifier(Gaussians(), LOG_PRIOR).predict_proba(x)
+    torch.testing.assert_close(proba, torch.stack([torch.sigmoid(-logit), torch.sigmoid(logit)], dim=1))
+
+
+def test_the_prior_decides_where_the_image_does_not():
+    x = torch.full((1, 1, 1, 1), Gaussians.means.mean().item(), dtype=torch.float64)  # as likely under both
+    for prior, label in (([0.8, 0.2], 0), ([0.2, 0.8], 1)):
+        classifier = BayesClassifier(Gaussians(), torch.tensor(prior).log())
+        assert classifier.predict(x).tolist() == [label]
+        assert classifier.predict_proba(x)[0].tolist() == pytest.approx(prior)
+
+
+def test_a_prior_need_not_be_normalised():
+    x = images()
+    scaled = BayesClassifier(Gaussians(), LOG_PRIOR + 3).predict_proba(x)
+    torch.testing.assert_close(scaled, BayesClassifier(Gaussians(), LOG_PRIOR).predict_proba(x))
+
+
+def test_the_prediction_is_the_most_probable_class():
+    classifier = BayesClassifier(Gaussians(), LOG_PRIOR)
+    x = images(50)
+    predicted = classifier.predict(x)
+    assert torch.equal(predicted, classifier.predict_proba(x).argmax(dim=1))
+    assert predicted.unique().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("shift", [0.0, -1e5])
+def test_posteriors_sum_to_one_however_improbable_the_image(shift):
+    proba = BayesClassifier(Gaussians(), LOG_PRIOR).predict_proba(images() + shift)
+    torch.testing.assert_close(proba.sum(dim=1), torch.ones(5, dtype=torch.float64))
+
+
+def test_a_class_of_prior_zero_is_never_chosen():
+    proba = BayesClassifier(Gaussians(), torch.tensor([0.0, 1.0]).log()).predict_proba(images())
+    assert proba.tolist() == [[0, 1]] * 5
+
+
+@pytest.mark.parametrize("log_prior", [torch.zeros(2, 1), torch.zeros(0), torch.tensor(0.0)])
+def test_a_prior_that_is_not_one_number_a_class_is_refused(log_prior):
+    with pytest.raises(ValueError, match=r"log_prior has shape .*, expected \(Y,\) with Y at least 1"):
+        BayesClassifier(Gaussians(), log_prior)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_scores_are_the_log_probabilities_whatever_the_batch_size(batch_size):
+    model = randomised(tiny_model())
+    pixels = random_images(5, model.config)
+    classifier = BayesClassifier(model, torch.zeros(3))
+    passes = []
+    found = score(classifier, pixels, 5, batch_size=batch_size, track=lambda batches: passes.extend(batches) or passes)
+    x = to_x(pixels, 5, torch.float64)
+    expected = torch.stack([model.log_prob(x, torch.full((5,), label)) for label in range(3)], dim=1)
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-5, atol=0)  # scored from float32 images
+    assert passes == list(range(0, 5, batch_size))
+
+
+def test_no_images_have_no_scores():
+    scores = score(BayesClassifier(Gaussians(), LOG_PRIOR), torch.empty(0, 1, 2, 3, dtype=torch.uint8), 5)
+    assert scores.shape == (0, 2)
