@@ -1,0 +1,81 @@
+import doctest
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from pixelbayes.fusion import FUSIONS
+from pixelbayes.model import PixelCNN, PixelCNNConfig
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+THEORY = ROOT / "docs" / "theory.md"
+
+CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
+documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def prose(document):
+    return CODE.sub("", document.read_text(encoding="utf-8"))
+
+
+def links(document):
+    """Targets of the links and pictures that point into the repository."""
+    targets = [one or other for one, other in LINK.findall(prose(document))]
+    return [target for target in targets if not re.match(r"\w+:", target)]
+
+
+def anchors(document):
+    """What GitHub calls the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@documents
+def test_every_example_gives_what_it_says(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = document.read_text(encoding="utf-8")
+    code = [
+        "\n" * text.count("\n", 0, block.start(2)) + block[2] for block in CODE.finditer(text) if block[1] == "python"
+    ]
+    names = {}  # the blocks of a document are one session
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for block in code:
+        test = doctest.DocTestParser().get_doctest(block, names, document.name, str(document), 0)
+        runner.run(test, clear_globs=False)
+        names = test.globs
+    assert runner.summarize(verbose=False).failed == 0
+
+
+def test_the_theory_has_examples_to_run():
+    assert THEORY.read_text(encoding="utf-8").count(">>> ") > 10
+
+
+@documents
+def test_every_link_leads_somewhere(document):
+    for target in links(document):
+        path, _, anchor = target.partition("#")
+        linked = document.parent / path if path else document
+        assert linked.exists(), f"{document.name} links to {target}"
+        assert not anchor or anchor in anchors(linked), f"{document.name} links to {target}"
+
+
+def test_the_table_of_fusions_is_complete_and_counts_what_they_learn():
+    rows = re.findall(r"^\| `([\w-]+)` \|(.+)\|$", prose(THEORY), re.MULTILINE)
+    told = {name: int(cells.split("|")[3]) for name, cells in rows}
+    counted = {}
+    for name in FUSIONS.keys() - {"none"}:
+        network = PixelCNN(PixelCNNConfig(num_classes=4, fusion=name, num_filters=160, num_blocks=1))
+        counted[name] = sum(weight.numel() for weight in network.fusion.parameters())
+    assert told == counted
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_theory_can_be_drawn_again(tmp_path):
+    script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+    script["main"](tmp_path)
+    drawn = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert drawn.keys() == {Path(target).name for target in links(THEORY) if target.endswith(".png")}
+    assert max(drawn.values()) < 100_000  # bytes: a page that opens at once
