@@ -39,12 +39,15 @@ def train(arguments: list[str]) -> None:
 
 def _with_config_of_run(arguments: list[str]) -> list[str]:
     """`train --out RUN --resume` takes RUN's own config, on which other options may not disagree."""
+    from pixelbayes.arguments import Glance
     from pixelbayes.experiment import CONFIG
 
-    if "--resume" in arguments and "--out" in arguments[:-1]:
-        stored = Path(arguments[arguments.index("--out") + 1]) / CONFIG
-        if stored.is_file():
-            return ["--config", str(stored), *arguments]
+    glance = Glance()
+    glance.add_argument("--out", type=Path)
+    glance.add_argument("--resume", action="store_true")
+    early = glance.parse_known_args(arguments)[0]
+    if early.resume and early.out and (early.out / CONFIG).is_file():
+        return ["--config", str(early.out / CONFIG), *arguments]
     return arguments
 
 
@@ -189,7 +192,8 @@ def main(arguments: list[str] | None = None) -> int:
     except DivergedError as error:
         return _complain(error, 1)
     except OSError as error:  # no space, no permission
-        return _complain(error, 2)
+        file = error.filename2 or error.filename
+        return _complain(f"{file}: {error.strerror}" if file else error, 2)
     except KeyboardInterrupt:
         return _complain("stopped", 130)
     return 0

@@ -85,14 +85,14 @@ def train(
     splits = [data.split(name) for name in ("train", "validation", report_on)]
     if not all(len(split) for split in splits):
         raise InputError(f"{config.data.source}: a split among train, validation and {report_on} holds no image")
-    _claim(run, config, resume)
-    summary = summarise(data)
-    write_text(run / DATA, json.dumps(summary, indent=2) + "\n")
-    Console(stderr=True).print(summary_table(summary))
 
-    from pixelbayes.training.fitting import fit  # Lightning takes seconds to import
+    from pixelbayes.training.fitting import check_machine, fit  # Lightning takes seconds to import
     from pixelbayes.training.module import TrainingModule
 
+    check_machine(config.training)
+    summary = {"fingerprint": data.fingerprint(), **summarise(data)}
+    _claim(run, config, summary, resume)
+    Console(stderr=True).print(summary_table(summary))
     module = TrainingModule(build_network(config, data), config.training, data, config.seed)
     history = fit(module, run, about={"experiment": config.as_plain(), "command": command_line()})
     trained = checkpoint.load(run, pick_device(config.training.device))
@@ -122,16 +122,32 @@ def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:
         )
 
 
-def _claim(run: Path, config: ExperimentConfig, resume: bool) -> None:
-    """Makes the folder this config's run, or says why it cannot be."""
+def _claim(run: Path, config: ExperimentConfig, summary: dict[str, Any], resume: bool) -> None:
+    """Makes the folder the run of this config on these data, or says why it cannot be."""
     path = run / CONFIG
+    _check_folder(run)
     if path.is_file():
         if not resume:
             raise InputError(f"{run} holds a run already; give --resume to go on with it, or another --out")
         changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), config.as_plain())
         if changed:
             raise InputError(f"{path} differs from what was asked in {', '.join(changed)}; resume without these")
+        if (run / DATA).is_file():
+            before = json.loads((run / DATA).read_text(encoding="utf-8"))["fingerprint"]
+            if before != summary["fingerprint"]:
+                raise InputError(
+                    f"{config.data.source}: the images or labels have changed since {run} was begun; "
+                    "put them back, or start a new run with another --out"
+                )
+    elif (run / checkpoint.BEST).exists():
+        raise InputError(f"{run} holds a network that was not trained there; give another --out")
     write_text(path, config.as_yaml())
+    write_text(run / DATA, json.dumps(summary, indent=2) + "\n")
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, and a folder is needed; give another --out")
 
 
 def differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
@@ -228,8 +244,11 @@ def sample(
     if not temperature > 0:
         raise InputError(f"temperature is {temperature}, expected a number above 0")
     trained = checkpoint.load(run, pick_device(device))
-    labels = [trained.label(name) for name in classes] if classes else list(range(len(trained.class_names)))
+    labels = list(dict.fromkeys(map(trained.label, classes or trained.class_names)))  # each once
     names = [_safe(trained.class_names[label]) for label in labels]
+    if len(set(names)) < len(names):  # "a b" and "a_b"
+        names = [f"{name}-{label}" for name, label in zip(names, labels, strict=True)]
+    _check_folder(out)
     files = [[out / f"{name}-{index:04d}.png" for index in range(count)] for name in names]
     taken = [file for of_class in files for file in of_class if file.exists()]
     if taken:
@@ -262,7 +281,7 @@ def classify(run: str | Path, images: list[Path], *, device: str = "auto") -> tu
         except InputError as error:
             faults.append(str(error))
     if faults or not pixels:
-        raise InputError.listing(faults or ["there is no image to classify"])
+        raise InputError.listing(faults or [f"{', '.join(map(str, images))}: no image to classify; name image files"])
     unlabelled = torch.full((len(pixels),), NO_LABEL)
     split = Split(torch.stack(pixels), unlabelled, tuple(map(str, files)))
     return trained, measure(trained, split, track=lambda batches: track(batches, "scoring"))

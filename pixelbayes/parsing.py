@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 
 import yaml
 
-from pixelbayes.arguments import Parser
+from pixelbayes.arguments import Glance, Parser
 from pixelbayes.errors import InputError
 from pixelbayes.experiment import PRESETS, ExperimentConfig
 
@@ -40,12 +40,9 @@ def field_comments(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, 
     """
     comments: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
-        name = ""
         for token in tokenize.generate_tokens(io.StringIO(inspect.getsource(base)).readline):
-            if field := re.match(r"    (\w+): ", token.line):
-                name = field[1]
-            if token.type == tokenize.COMMENT and name:
-                comments[prefix + name] = token.string.lstrip("# ")
+            if token.type == tokenize.COMMENT and (field := re.match(r"    (\w+): ", token.line)):
+                comments[prefix + field[1]] = token.string.lstrip("# ")
     for name, kind in get_type_hints(cls).items():
         if dataclasses.is_dataclass(kind):
             comments.update(field_comments(kind, f"{prefix}{name}."))  # type: ignore[arg-type]
@@ -56,7 +53,7 @@ def describe(kind: Any) -> str:
     """A type in words.
 
     >>> describe(tuple[int, int] | None), describe(Literal["adam", "adamw"])
-    ('[whole number, whole number] or null', 'adam or adamw')
+    ('[a whole number, a whole number] or null', 'adam or adamw')
     """
     arguments = get_args(kind)
     if get_origin(kind) is Literal:
@@ -66,7 +63,7 @@ def describe(kind: Any) -> str:
         return f"[{', '.join(inner)}{', ...' if Ellipsis in arguments else ''}]"
     if get_origin(kind) is Union or arguments:
         return " or ".join(describe(argument) for argument in arguments)
-    words = {int: "whole number", float: "number", bool: "true or false", str: "text", type(None): "null"}
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     return words.get(kind, str(kind))
 
 
@@ -99,7 +96,7 @@ class ExperimentParser(Parser):
             InputError: On the first fault, naming the field and the nearest right one.
         """
         arguments = self._expand(arguments)
-        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        first = Glance()
         first.add_argument("--preset")
         first.add_argument("--config", action="append", default=[])
         early = first.parse_known_args(arguments)[0]
@@ -159,9 +156,12 @@ def check_file(path: Path) -> None:
     try:
         plain = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the config cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{path}: the config cannot be read ({getattr(error, 'strerror', error)})") from error
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise InputError(f"{path}: {line}not YAML ({error.problem}); --print_config shows how it looks") from error
+    except yaml.YAMLError as error:  # a character that YAML has no place for
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(plain, dict):
         raise InputError(f"{path}: expected fields and values, as --print_config shows them")
     types = field_types()

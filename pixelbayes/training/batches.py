@@ -1,7 +1,6 @@
 """Which images a step sees: a function of (seed, step)."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,13 +31,6 @@ class ShuffledBatches:
         epoch, first = divmod(self.step(), len(self))
         order = permutation(self.seed, "shuffle", epoch, self.count)
         yield from order.split(self.batch_size)[first:]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing, for the step tells all; Lightning asks before it trusts a loader to go on in an epoch's middle."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
 
 
 class OrderedBatches:

@@ -3,7 +3,10 @@
 import csv
 import io
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -73,9 +76,10 @@ class SampleGrids(Callback):
 
 
 class Keeper(Callback):
-    """Keeps best and last weights and the state to resume from, and stops a run at a step's end when asked to.
+    """Keeps best and last weights and the state to resume from, and stops a run when asked to.
 
-    Must come after every callback that has a state.
+    A run is saved and stopped at the end of a step; at an epoch's last, at the end of the epoch, for from between the
+    two Lightning would go on without validating. Must come after every callback that has a state.
 
     Args:
         run: The run folder.
@@ -89,16 +93,24 @@ class Keeper(Callback):
         self.about = about
         self.saved_at = time.monotonic()
         self.asked_to_stop: int | None = None
-        self.handlers: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While it lasts, Ctrl-C and SIGTERM ask the run to stop."""
+        if threading.current_thread() is not threading.main_thread():  # Python leaves signals to the main one
+            yield
+            return
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.saved_at = time.monotonic()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self.handlers[number] = signal.signal(number, self._ask)
-
-    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._ask)  # Lightning has set its own, which stops without saving
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked_to_stop is not None:  # a second time: at once; the last saved state stays
@@ -110,15 +122,12 @@ class Keeper(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         assert isinstance(module, TrainingModule)
+        if trainer.is_last_batch:
+            return
         due = time.monotonic() - self.saved_at > 60 * module.config.checkpoint_minutes
         if due or self.asked_to_stop is not None:
             self._save_state(trainer)
-        if self.asked_to_stop is not None:
-            raise InterruptedRunError(self._farewell(), self.asked_to_stop)
-
-    def on_validation_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        if self.asked_to_stop is not None:
-            raise InterruptedRunError(self._farewell(), self.asked_to_stop)
+        self._stop_if_asked()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -129,6 +138,11 @@ class Keeper(Callback):
         if best_row(rows, module.config.select_by) is rows[-1]:
             checkpoint.save(kept, self.run / checkpoint.BEST)
         self._save_state(trainer)
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self.asked_to_stop is not None:
+            raise InterruptedRunError(self._farewell(), self.asked_to_stop)
 
     def _save_state(self, trainer: L.Trainer) -> None:
         with replacing(self.run / RESUME) as temporary:

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,22 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from pixelbayes.devices import pick_device
 from pixelbayes.errors import InputError
 from pixelbayes.training.callbacks import RESUME, History, Keeper, SampleGrids
+from pixelbayes.training.config import TrainingConfig
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.progress import ProgressReport
 
 PRECISIONS: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed", "float64": "64-true"}
+
+
+def check_machine(config: TrainingConfig) -> None:
+    """Says at once if the machine lacks what such a run needs.
+
+    Raises:
+        InputError: If the device is not there, or not able to compute in that precision, or the logger is not there.
+    """
+    pick_device(config.device, config.precision)
+    if config.logger == "wandb" and find_spec("wandb") is None:
+        raise InputError("logger wandb needs the wandb package: pip install 'pixelbayes[wandb]'")
 
 
 def fit(module: TrainingModule, run: Path, about: dict[str, Any]) -> list[dict[str, float]]:
@@ -47,7 +60,7 @@ def fit(module: TrainingModule, run: Path, about: dict[str, Any]) -> list[dict[s
         callbacks=[history, ProgressReport(history), SampleGrids(run), keeper],
         default_root_dir=run,
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=min(10, len(module.train_dataloader())),
         enable_checkpointing=False,  # the Keeper's work
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -65,12 +78,9 @@ def _tensorboard(run: Path) -> Logger:
 
 
 def _wandb(run: Path) -> Logger:
-    try:
-        from lightning.pytorch.loggers import WandbLogger
+    from lightning.pytorch.loggers import WandbLogger
 
-        return WandbLogger(name=run.name, save_dir=run, project="pixelbayes", id=run.name, resume="allow")
-    except ImportError as error:
-        raise InputError("logger wandb needs the wandb package: pip install 'pixelbayes[wandb]'") from error
+    return WandbLogger(name=run.name, save_dir=run, project="pixelbayes", id=run.name, resume="allow")
 
 
 LOGGERS: dict[str, Callable[[Path], Logger | bool]] = {

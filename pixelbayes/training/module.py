@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric
 
 from pixelbayes.checkpoint import Checkpoint
 from pixelbayes.data import ImageData
-from pixelbayes.errors import DivergedError, InputError
+from pixelbayes.errors import DivergedError
 from pixelbayes.fusion import NO_LABEL
 from pixelbayes.inference import BayesClassifier
 from pixelbayes.layers import initialise_from_data
@@ -114,7 +114,7 @@ class TrainingModule(L.LightningModule):
 
     def training_step(self, index: Tensor, _: int) -> Tensor:
         loss = self.objective(self.network, self.batch(index), self.key("training", index))
-        self.check_finite("loss", float(loss), self.global_step + 1)
+        self.check_finite("loss", loss.item(), self.global_step + 1)
         self.train_bits.update(loss.detach(), len(index))
         self.log("train/loss", loss.detach(), on_step=True)
         return loss
@@ -162,7 +162,7 @@ class TrainingModule(L.LightningModule):
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         limit = self.config.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-        self.check_finite("gradient's norm", float(norm), self.global_step + 1)  # before the weights, and a state that is saved, are spoilt
+        self.check_finite("gradient's norm", norm.item(), self.global_step + 1)  # before it spoils the weights
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
@@ -177,10 +177,3 @@ class TrainingModule(L.LightningModule):
             prior=self.prior,
             about=about,
         )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["data"] = self.data.fingerprint()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if checkpoint["data"] != self.data.fingerprint():
-            raise InputError("the data has changed since the run was begun, so it cannot be resumed; start a new run")

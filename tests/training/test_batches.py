@@ -1,0 +1,35 @@
+import torch
+
+from pixelbayes.training.batches import OrderedBatches, ShuffledBatches
+
+
+def indices(batches):
+    return torch.cat(list(batches)).tolist()
+
+
+def test_an_epoch_shows_every_image_once_in_batches_whose_last_may_be_smaller():
+    batches = ShuffledBatches(10, 4, seed=0)
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    assert len(batches) == 3
+    assert sorted(indices(batches)) == list(range(10))
+
+
+def test_the_order_changes_with_the_epoch_and_the_seed_and_with_nothing_else():
+    first = indices(ShuffledBatches(50, 4, seed=0))
+    torch.rand(3)  # no hidden state
+    assert indices(ShuffledBatches(50, 7, seed=0)) == first
+    assert indices(ShuffledBatches(50, 4, seed=1)) != first
+    assert indices(ShuffledBatches(50, 4, seed=0, step=lambda: 13)) != first  # 13 batches an epoch
+    assert first != sorted(first)
+
+
+def test_from_a_step_in_the_middle_the_rest_of_its_epoch_follows():
+    whole = list(ShuffledBatches(10, 4, seed=0, step=lambda: 3))
+    rest = list(ShuffledBatches(10, 4, seed=0, step=lambda: 5))
+    assert [batch.tolist() for batch in rest] == [whole[2].tolist()]
+
+
+def test_validation_goes_through_its_images_in_order():
+    batches = OrderedBatches(5, 2)
+    assert [batch.tolist() for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert len(batches) == 3

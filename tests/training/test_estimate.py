@@ -1,0 +1,21 @@
+import torch
+from networks import tiny_model
+from runs import tiny_images
+
+from pixelbayes.training import TrainingConfig
+from pixelbayes.training.estimate import estimate
+
+
+def test_an_estimate_counts_parameters_images_and_steps_and_leaves_the_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = tiny_model().float()
+    before = [weight.detach().clone() for weight in network.parameters()]
+    found = estimate(network, TrainingConfig(epochs=7, batch_size=4, device="cpu"), tiny_images())
+    assert found["parameters"] == f"{sum(weight.numel() for weight in before):,}"
+    assert found["images"] == "10 to train, 5 to validate, 3 classes"
+    assert found["a step"].endswith("ms for 4 images")
+    assert ", 3 steps and validation" in found["an epoch"]
+    assert found["the run"].endswith("minutes, 7 epochs")
+    assert float(found["memory"].split()[0]) > 0
+    assert all(torch.equal(*pair) for pair in zip(network.parameters(), before, strict=True))
+    assert list(tmp_path.iterdir()) == []
