@@ -8,7 +8,6 @@ from jsonargparse import ArgumentParser
 
 from pixelbayes.errors import InputError
 
-
 WORDS = {"int": "a whole number", "float": "a number"}
 
 

@@ -19,11 +19,17 @@ def train(arguments: list[str]) -> None:
     parser = ExperimentParser(prog="pixelbayes train", description=train.__doc__)
     parser.add_argument("--out", type=Path, help="the run folder; one under runs/ if not given")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
+    parser.add_argument(
+        "--print_config", action="store_true", help="print all fields, as --config reads them; train nothing"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show config, size, time and memory; train nothing")
 
     from pixelbayes import experiment
 
     config, other = parser.parse_experiment(_with_config_of_run(arguments))
+    if other.print_config:
+        print(config.as_yaml(), end="")
+        return
     if other.resume and not other.out:
         raise InputError("--resume needs --out: which run shall go on?")
     if other.dry_run:

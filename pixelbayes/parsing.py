@@ -75,7 +75,7 @@ class ExperimentParser(Parser):
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, print_config=None, **kwargs)
         self.add_argument("--config", action="config", help="YAML file with any of the fields below")
         self.add_argument("--preset", choices=list(PRESETS), help="a named config to start from")
         self.add_class_arguments(ExperimentConfig)
@@ -95,16 +95,16 @@ class ExperimentParser(Parser):
         Raises:
             InputError: On the first fault, naming the field and the nearest right one.
         """
-        arguments = self._expand(arguments)
-        first = Glance()
-        first.add_argument("--preset")
-        first.add_argument("--config", action="append", default=[])
-        early = first.parse_known_args(arguments)[0]
-        for file in early.config:
+        glance = Glance()
+        glance.add_argument("--preset")
+        glance.add_argument("--config", action="append", default=[])
+        first, others = glance.parse_known_args(self._expand(arguments))
+        for file in first.config:
             check_file(Path(file))
-        if early.preset in PRESETS:
-            self.set_defaults(flatten(PRESETS[early.preset].as_plain()))
-        parsed = self.parse_args(arguments)
+        if first.preset in PRESETS:
+            self.set_defaults(flatten(PRESETS[first.preset].as_plain()))
+        files = [f"--config={file}" for file in first.config]  # overrides come after them, wherever they stood
+        parsed = self.parse_args([*([f"--preset={first.preset}"] if first.preset else []), *files, *others])
         plain = {name: parsed[name] for name in field_types()}
         return build(ExperimentConfig, plain), parsed
 

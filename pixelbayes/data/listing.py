@@ -62,4 +62,4 @@ def relabel(found: tuple[str, ...], class_names: tuple[str, ...], where: str) ->
 
 def unknown_class(name: str, class_names: tuple[str, ...]) -> str:
     known = ", ".join(class_names[:8]) + (", ..." if len(class_names) > 8 else "")
-    return f"class {name!r} is not among {known} (--data.class_names, or the network's own); correct one of the two"
+    return f"class {name!r} is not among {known} (--data.class_names, or the network's); correct either"

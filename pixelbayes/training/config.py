@@ -12,7 +12,7 @@ class TrainingConfig:
 
     epochs: int = 100  # passes over the training images
     batch_size: int = 16  # images in a step
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw"] = "adam"  # adamw for weight_decay
     learning_rate: float = 1e-3  # at its highest
     weight_decay: float = 0.0  # of AdamW, decoupled; Adam takes none
     schedule: Literal["exponential", "cosine", "constant"] = "cosine"  # of the learning rate, after warm-up

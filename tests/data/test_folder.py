@@ -89,7 +89,7 @@ def test_all_faults_of_a_tree_are_listed_together(tmp_path, class_folders, pictu
     assert [fault.removeprefix(f"{tmp_path}/").partition(";")[0] for fault in found] == [
         "extra: not the name of a split",
         "valid: a second validation split beside val",
-        "test/bird: class 'bird' is not among class_names (cat, dog, empty)",
+        "test/bird: class 'bird' is not among cat, dog, empty (--data.class_names, or the network's)",
         "train/stray.png: lies outside the class folders",
         "train/cat/more: a folder inside a class folder",
         "train/empty: no image (.png, .jpg, .jpeg, .webp, .bmp) in this class folder",

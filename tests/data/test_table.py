@@ -67,7 +67,7 @@ def test_all_faults_of_all_tables_are_listed_by_row(table, tmp_path):
     assert faults(DataConfig(source=f"csv:{tmp_path}", class_names=("cat", "dog"))) == [
         "test.csv row 2: 3 columns instead of path,label; quote a path that has a comma",
         "train.csv row 4: 1 columns instead of path,label; quote a path that has a comma",
-        "train.csv row 3: class 'dgo' is not among class_names (cat, dog); correct it, or add it to --data.class_names",
+        "train.csv row 3: class 'dgo' is not among cat, dog (--data.class_names, or the network's); correct either",
         "test.csv row 1: bad.png: not one of PNG, JPEG, WEBP, BMP, GIF, TIFF, PPM; convert it or remove it",
         "train.csv row 5: none.png: no such file; correct the path or remove the entry",
     ]

@@ -1,0 +1,116 @@
+import csv
+import io
+import json
+
+import pytest
+import torch
+from networks import random_images, tiny_model
+
+from pixelbayes.checkpoint import Checkpoint
+from pixelbayes.data import Split
+from pixelbayes.evaluation.classification import Classification
+from pixelbayes.evaluation.measure import Measurement
+from pixelbayes.evaluation.results import csv_text, figures_of, handful, prediction_rows, write_results
+from pixelbayes.images import Preprocessing
+
+NAMES = ("ant", "giant bee, striped", "<cow>")
+
+
+def trained():
+    return Checkpoint(
+        network=tiny_model().float(),
+        class_names=NAMES,
+        preprocessing=Preprocessing(image_size=(8, 12), levels=5),
+        prior=(0.5, 0.25, 0.25),
+        about={"epoch": 7},
+    )
+
+
+def measurement(labels, predicted, sureness):
+    """Of images that are each predicted as told, with that probability, the rest shared by the others."""
+    posterior = ((1 - torch.tensor(sureness, dtype=torch.float64)) / 2)[:, None].repeat(1, 3)
+    posterior[range(len(labels)), predicted] = torch.tensor(sureness, dtype=torch.float64)
+    split = Split(
+        random_images(len(labels), tiny_model().config),
+        torch.tensor(labels),
+        tuple(f"image {index}" for index in range(len(labels))),
+    )
+    known = any(label >= 0 for label in labels)
+    return Measurement(
+        split=split,
+        log_prob=posterior.log() - 300,
+        posterior=posterior,
+        bits_per_dim=1.5,
+        classification=Classification.of(torch.tensor(predicted), split.labels, NAMES) if known else None,
+    )
+
+
+def test_figures_say_what_must_be_known_to_compare_them():
+    found = figures_of(trained(), measurement([0, 1], [0, 2], [0.9, 0.8]), "folder:zoo", "test")
+    assert found["accuracy"] == 0.5
+    assert (found["data"], found["split"], found["n"], found["epoch"]) == ("folder:zoo", "test", 2, 7)
+    assert (found["levels"], found["image_size"], found["channels"], found["resize"]) == (5, [8, 12], 3, "crop")
+    assert json.loads(json.dumps(found)) == found | {"accuracy_interval": list(found["accuracy_interval"])} | {
+        "confusion": [list(row) for row in found["confusion"]]
+    }
+
+
+def test_predictions_have_a_row_for_each_image_with_every_class_and_survive_csv():
+    rows = prediction_rows(trained(), measurement([0, -1], [0, 2], [0.9, 0.8]))
+    assert rows[0][:3] == ["image", "label", "predicted"]
+    assert rows[0][3:6] == ["p(ant | x)", "p(giant bee, striped | x)", "p(<cow> | x)"]
+    assert rows[1][:6] == ["image 0", "ant", "ant", "0.9", "0.05", "0.05"]
+    assert rows[2][:3] == ["image 1", "", "<cow>"]
+    assert float(rows[1][6]) == pytest.approx(-300.105, abs=1e-3)  # log 0.9 - 300
+    assert list(csv.reader(io.StringIO(csv_text(rows)))) == rows
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted", "sureness", "count", "shown"),
+    [
+        ([0] * 8, [0] * 8, [0.9] * 8, 4, [0, 2, 4, 6]),  # no mistake: spread evenly
+        ([0] * 8, [0, 1, 0, 0, 1, 1, 0, 0], [0.9, 0.5, 0.9, 0.9, 0.8, 0.7, 0.9, 0.9], 4, [0, 2, 5, 4]),  # the surest
+        ([0] * 8, [1] * 8, [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.6], 8, [0, 1, 2, 3, 6, 7, 5, 4]),
+        ([-1] * 4, [1] * 4, [0.9] * 4, 2, [0, 2]),  # unknown is not wrong
+        ([0, 1], [0, 1], [0.9] * 2, 8, [0, 1]),
+        ([0], [1], [0.9], 8, [0]),
+    ],
+)
+def test_a_handful_is_spread_over_the_split_and_ends_with_the_surest_mistakes(
+    labels, predicted, sureness, count, shown
+):
+    assert handful(measurement(labels, predicted, sureness), count) == shown
+
+
+def written(folder, found, **more):
+    samples = torch.zeros(3, 2, 3, 8, 12, dtype=torch.uint8)
+    return write_results(folder, trained(), found, source="zoo", split="test", samples=samples, **more)
+
+
+def test_results_are_files_that_agree(tmp_path):
+    history = [{"epoch": 7, "train/bits_per_dim": 2.0, "val/bits_per_dim": 2.1, "val/accuracy": 0.5}]
+    summary = {
+        "splits": {"test": {"images": 3, "per_class": dict.fromkeys(NAMES, 1), "unlabelled": 1}},
+        "duplicates": {"within": {"test": 4}, "across": {}},
+    }
+    found = measurement([0, 1, -1], [0, 2, 1], [0.9, 0.8, 0.7])
+    figures = written(
+        tmp_path, found, history=history, data_summary=summary, config_text="seed: 0", command="pixelbayes"
+    )
+    assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] == figures["accuracy"] == 0.5
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
+    assert (row["accuracy"], row["bits_per_dim"], row["data"]) == ("0.5", "1.5", "zoo")
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 4
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {
+        *("confusion", "curves", "posteriors", "samples")
+    }
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert "&lt;cow&gt;" in page
+    assert "seed: 0" in page
+
+
+def test_without_labels_and_history_there_is_no_confusion_and_no_curve(tmp_path):
+    assert written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))["accuracy"] is None
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"posteriors", "samples"}
+    assert "Accuracy" not in (tmp_path / "index.html").read_text()

@@ -1,0 +1,341 @@
+"""What a person may get wrong: each gives status 2 and, for each fault, a line that names it and what to do."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from pixelbayes.cli import main
+
+
+class Bad(NamedTuple):
+    """One wrong thing. The place has `photos/`, a folder of images, and `run/`, a run on them; `new` is free."""
+
+    what: str
+    command: str
+    said: str | tuple[str, ...]  # a piece of each line
+    spoil: Callable[[], object] = lambda: None
+
+
+def write(path, content):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content, encoding="utf-8")
+
+
+def table(rows):
+    """A csv table of two good rows and these, beside the images."""
+    write("photos/train.csv", f"train/cat/00.png,cat\ntrain/dog/00.png,dog\n{rows}")
+    write("photos/validation.csv", "train/cat/01.png,cat\n")
+
+
+def config(text):
+    write("wrong.yaml", text)
+
+
+def cut_weights(size):
+    write("cut.safetensors", Path("run/best.safetensors").read_bytes()[:size])
+
+
+def several():
+    write("photos/train/cat/00.png", b"")
+    write("photos/train/dog/03.png", b"words")
+    write("photos/validation/wolf/00.png", b"")
+
+
+TRAIN = "train --out new --device cpu"
+FILES = [
+    Bad(
+        "an image that is cut off",
+        f"{TRAIN} --data photos",
+        "photos/train/owl/02.png: cannot be decoded (",
+        lambda: write("photos/train/owl/02.png", Path("photos/train/owl/02.png").read_bytes()[:60]),
+    ),
+    Bad(
+        "a file that is no image",
+        f"{TRAIN} --data photos",
+        "photos/train/owl/02.png: not one of PNG, JPEG, WEBP, BMP, GIF, TIFF, PPM; convert it or remove it",
+        lambda: write("photos/train/owl/02.png", b"words"),
+    ),
+    Bad(
+        "an empty image file",
+        f"{TRAIN} --data photos",
+        "photos/train/cat/00.png: the file is empty; replace it or remove it",
+        lambda: write("photos/train/cat/00.png", b""),
+    ),
+    Bad(
+        "several faults at once",
+        f"{TRAIN} --data photos --data.class_names [cat,dog,owl]",
+        (
+            "photos/validation/wolf: class 'wolf' is not among cat, dog, owl",
+            "photos/train/cat/00.png: the file is empty",
+            "photos/train/dog/03.png: not one of PNG",
+        ),
+        several,
+    ),
+    Bad("a folder without classes", f"{TRAIN} --data bare", "bare: no images found", lambda: Path("bare").mkdir()),
+    Bad(
+        "images that lie outside the class folders",
+        f"{TRAIN} --data photos",
+        "photos/train/stray.png: lies outside the class folders; move it into one",
+        lambda: shutil.copy("photos/train/cat/00.png", "photos/train/stray.png"),
+    ),
+    Bad(
+        "a class without an image",
+        f"{TRAIN} --data photos",
+        "photos/train/bird: no image (.png, .jpg, .jpeg, .webp, .bmp) in this class folder; add some or remove it",
+        lambda: Path("photos/train/bird").mkdir(),
+    ),
+    Bad(
+        "images of different sizes",
+        f"{TRAIN} --data photos",
+        "unequal image sizes, height x width (images): 6x8 (60), 9x7 (1); choose one with --data.image_size '[32, 32]'",
+        lambda: Image.new("RGB", (7, 9)).save("photos/train/cat/large.png"),
+    ),
+    Bad("an unknown source", f"{TRAIN} --data fotos", "data source 'fotos' is neither a folder nor digits, folder:DIR"),
+    Bad(
+        "a split that is missing",
+        f"{TRAIN} --data photos --data.validation_fraction 0",
+        "photos has no 'validation' split, only train, test; add it or name another",
+        lambda: shutil.rmtree("photos/validation"),
+    ),
+]
+CSV = [
+    Bad("no table", f"{TRAIN} --data csv:photos", "photos: no train.csv here; write one with path,label rows"),
+    Bad(
+        "an unknown label",
+        f"{TRAIN} --data csv:photos --data.class_names [cat,dog]",
+        "train.csv row 3: class 'dgo' is not among cat, dog",
+        lambda: table("train/dog/01.png,dgo\n"),
+    ),
+    Bad(
+        "a row that points nowhere",
+        f"{TRAIN} --data csv:photos",
+        "train.csv row 3: train/dog/99.png: no such file; correct the path or remove the entry",
+        lambda: table("train/dog/99.png,dog\n"),
+    ),
+    Bad(
+        "too many columns",
+        f"{TRAIN} --data csv:photos",
+        "train.csv row 3: 3 columns instead of path,label; quote a path that has a comma",
+        lambda: table("train/dog/01.png,dog,1\n"),
+    ),
+    Bad(
+        "names among numbers",
+        f"{TRAIN} --data csv:photos",
+        "train.csv row 1: label 'cat' is a name where others are numbers; use one kind",
+        lambda: table("train/dog/01.png,1\n"),
+    ),
+]
+CONFIG = [
+    Bad(
+        "a config that is missing", f"{TRAIN} --config none.yaml", "none.yaml: the config cannot be read (No such file"
+    ),
+    Bad(
+        "a config that is not YAML",
+        f"{TRAIN} --config wrong.yaml",
+        "wrong.yaml: line 2: not YAML (",
+        lambda: config("training: [1,\n"),
+    ),
+    Bad(
+        "a config without fields",
+        f"{TRAIN} --config wrong.yaml",
+        "wrong.yaml: expected fields and values, as --print_config shows them",
+        lambda: config("- epochs\n"),
+    ),
+    Bad(
+        "unknown fields",
+        f"{TRAIN} --config wrong.yaml",
+        (
+            "wrong.yaml: unknown field training.epohcs; did you mean training.epochs?",
+            "wrong.yaml: unknown field n_resent; --help lists them all",
+        ),
+        lambda: config("training:\n  epohcs: 3\nn_resent: 5\n"),
+    ),
+    Bad(
+        "a field of the wrong type",
+        f"{TRAIN} --config wrong.yaml",
+        "training.epochs is 'many', expected a whole number",
+        lambda: config("training:\n  epochs: many\n"),
+    ),
+    Bad(
+        "a field that is null",
+        f"{TRAIN} --config wrong.yaml",
+        "wrong.yaml: model.dropout is null, expected a number",
+        lambda: config("model:\n  dropout:\n"),
+    ),
+    Bad(
+        "a value where fields belong",
+        f"{TRAIN} --config wrong.yaml",
+        "wrong.yaml: model is 'film', expected fields of its own",
+        lambda: config("model: film\n"),
+    ),
+]
+ARGUMENTS = [
+    Bad("an unknown command", "trian --out new", "unknown command 'trian'; did you mean train?"),
+    Bad("an unknown option", f"{TRAIN} --epohcs 3", "unknown option --epohcs; did you mean --training.epochs?"),
+    Bad("a word too many", f"{TRAIN} photos", "unrecognized arguments: photos; see `pixelbayes train --help`"),
+    Bad("an option without its value", f"{TRAIN} --config", "argument --config: expected one argument"),
+    Bad("a value of the wrong type", f"{TRAIN} --epochs 1.5", "training.epochs is '1.5', expected a whole number"),
+    Bad(
+        "a value out of range", f"{TRAIN} --dropout 1", "dropout is 1.0, expected a probability of at least 0 and below"
+    ),
+    Bad("no epochs", f"{TRAIN} --epochs 0", "epochs is 0, expected at least 1"),
+    Bad("an average that never moves", f"{TRAIN} --ema_decay 1", "ema_decay is 1.0, expected at least 0 and below 1"),
+    Bad("a decay that is not Adam's", f"{TRAIN} --weight_decay 0.1", "weight_decay needs the optimizer adamw"),
+    Bad(
+        "a size of one number", f"{TRAIN} --image_size 32", "data.image_size is '32', expected [a whole number, a whole"
+    ),
+    Bad(
+        "a value that is none of a few",
+        f"{TRAIN} --schedule linear",
+        "training.schedule is 'linear', expected exponent",
+    ),
+    Bad(
+        "an unknown fusion",
+        f"{TRAIN} --fusion flim",
+        "fusion is 'flim', expected one of: none, input-add, gate-add, film",
+    ),
+    Bad(
+        "an unknown preset",
+        f"{TRAIN} --preset digit",
+        "argument --preset: invalid choice: 'digit' (choose from 'digits')",
+    ),
+    Bad("an unknown device", f"{TRAIN} --data photos --device tpu", "device is 'tpu', expected auto, cuda, mps, cpu"),
+    Bad(
+        "a device that is not there",
+        f"{TRAIN} --data photos --device mps",
+        "device mps is not available here; name anot",
+    ),
+    Bad(
+        "a class that is unknown",
+        "sample run --label wolf --out new",
+        "class 'wolf' is unknown; this network knows: cat",
+    ),
+    Bad("no images to draw", "sample run --n 0 --out new", "n is 0, expected at least 1"),
+    Bad("a count that is no number", "sample run --n few --out new", "n is 'few', expected a whole number"),
+    Bad("no temperature", "sample run --temperature 0 --out new", "temperature is 0.0, expected a number above 0"),
+    Bad(
+        "a network without data",
+        "evaluate run --json new",
+        "the following arguments are required: data; see `pixelbayes",
+    ),
+    Bad(
+        "an unknown split",
+        "evaluate run --data photos --split tset --json new",
+        "photos has no 'tset' split, only train",
+    ),
+    Bad(
+        "no image to classify",
+        "classify run empty --out new",
+        "empty: no image to classify",
+        lambda: Path("empty").mkdir(),
+    ),
+    Bad(
+        "images that cannot be read",
+        "classify run none.png words.png photos/test/cat/00.png --out new",
+        ("none.png: no such file; correct the path", "words.png: not one of PNG, JPEG"),
+        lambda: write("words.png", b"words"),
+    ),
+    Bad("nothing to resume", "train --data photos --resume", "--resume needs --out: which run shall go on?"),
+]
+RUNS = [
+    Bad("no such run", "evaluate none --data photos --json new", "none: there is no such run folder or weights file"),
+    Bad(
+        "a run folder without weights",
+        "sample empty --out new",
+        "empty: the folder has no best.safetensors; is it a run folder, and has its first epoch ended?",
+        lambda: Path("empty").mkdir(),
+    ),
+    Bad(
+        "weights that are cut off",
+        "sample cut.safetensors --out new",
+        "cut.safetensors: not a whole safetensors file (",
+        lambda: cut_weights(-100),
+    ),
+    Bad(
+        "weights without a head",
+        "sample cut.safetensors --out new",
+        "cut.safetensors: not a whole",
+        lambda: cut_weights(9),
+    ),
+    Bad(
+        "weights of another program",
+        "sample foreign.safetensors --out new",
+        "foreign.safetensors: a safetensors file, but not one of pixelbayes; `pixelbayes import` reads others'",
+        lambda: safetensors.torch.save_file({"weight": torch.zeros(2)}, "foreign.safetensors"),
+    ),
+    Bad(
+        "a folder that holds a run", "train --data photos --out run", "run holds a run already; give --resume to go on"
+    ),
+    Bad(
+        "a folder that holds an imported network",
+        "train --data photos --out imported",
+        "imported holds a network that was not trained there; give another --out",
+        lambda: (Path("imported").mkdir(), shutil.copy("run/best.safetensors", "imported")),
+    ),
+    Bad(
+        "a run that was begun with another config",
+        "train --out=run --resume --epochs 9 --fusion gate-add",
+        "run/config.yaml differs from what was asked in model.fusion, training.epochs; resume without these",
+    ),
+    Bad(
+        "images that have changed since the run was begun",
+        "train --out run --resume --data photos",
+        "photos: the images or labels have changed since run was begun; put them back, or start a new run with anot",
+        lambda: shutil.copy("photos/train/cat/00.png", "photos/train/dog/00.png"),
+    ),
+    Bad(
+        "data of other classes",
+        "evaluate run --data photos --json new",
+        "photos/train/wolf: class 'wolf' is not among cat, dog, owl (--data.class_names, or the network's)",
+        lambda: shutil.copytree("photos/train/cat", "photos/train/wolf"),
+    ),
+    Bad(
+        "a file where a folder belongs",
+        "train --data photos --out words",
+        "words is a file, and a folder is needed; give",
+        lambda: write("words", "words"),
+    ),
+    Bad("a file in the way of a folder", "sample run --out words/deep --n 1", "words", lambda: write("words", "words")),
+    Bad(
+        "a network of the course that is none",
+        "import words.pth --out new",
+        "words.pth: not a state dict that can be read",
+        lambda: write("words.pth", "words"),
+    ),
+]
+TABLE = [*FILES, *CSV, *CONFIG, *ARGUMENTS, *RUNS]
+
+
+def files():
+    return {path: path.read_bytes() if path.is_file() else None for path in Path().rglob("*")}
+
+
+@pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.what)
+def test_what_is_wrong_is_told_in_a_line_each_and_nothing_is_written(
+    bad, tmp_path, pictures, finished_run, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(pictures, "photos")
+    shutil.copytree(finished_run, "run")
+    (tmp_path / "run/config.yaml").write_text(
+        (finished_run / "config.yaml").read_text().replace(str(pictures), "photos")
+    )
+    bad.spoil()
+    before = files()
+    assert main(bad.command.split()) == 2
+    output = capfd.readouterr()
+    said = (bad.said,) if isinstance(bad.said, str) else bad.said
+    lines = output.err.splitlines()
+    assert len(lines) == len(said), output.err
+    for line, piece in zip(lines, said, strict=True):
+        assert line.startswith("pixelbayes: ")
+        assert piece in line
+    assert output.out == ""
+    assert files() == before

@@ -1,0 +1,130 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from runs import TINY, train
+
+from pixelbayes import experiment
+from pixelbayes.cli import COMMANDS, main
+from pixelbayes.errors import DivergedError, InterruptedRunError
+from pixelbayes.version import __version__
+
+
+@pytest.mark.parametrize("option", [[], ["--help"], ["-h"]])
+def test_help_names_every_command(option, capsys):
+    assert main(option) == 0
+    output = capsys.readouterr().out
+    assert all(f"\n  {name} " in output for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    output = capsys.readouterr().out
+    assert output.startswith(f"usage: pixelbayes {name}")
+    assert COMMANDS[name].__doc__ in " ".join(output.split())
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+@pytest.mark.parametrize(
+    "start", ["from pixelbayes.cli import main; main(sys.argv[1:])", "runpy.run_module('pixelbayes')"]
+)
+def test_help_and_version_import_nothing_heavy(option, start):
+    if "runpy" in start:
+        start = (
+            "try: runpy.run_module('pixelbayes', run_name='__main__')\nexcept SystemExit as end: assert end.code == 0"
+        )
+    code = f"import runpy, sys\n{start}\nprint('imported:', *sorted(name for name in sys.modules if '.' not in name))"
+    output = subprocess.run(
+        [sys.executable, "-c", code, option], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    ).stdout
+    imported = output.rpartition("imported:")[2].split()
+    assert "pixelbayes" in imported
+    assert not {"torch", "lightning", "jsonargparse", "numpy", "matplotlib", "rich", "yaml", "PIL"} & set(imported)
+    if option == "--version":
+        assert output.startswith(f"pixelbayes {__version__}\n")
+
+
+def test_the_installed_command_is_python_m_pixelbayes():
+    commands = [[str(Path(sys.executable).with_name("pixelbayes"))], [sys.executable, "-m", "pixelbayes"]]
+    outputs = [subprocess.run([*command, "--help"], capture_output=True, check=True).stdout for command in commands]
+    assert outputs[0] == outputs[1]
+
+
+def test_a_dry_run_shows_config_size_time_and_memory_and_writes_nothing(pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert train(pictures, "run", "--dry-run") == 0
+    config, _, table = capsys.readouterr().out.partition("\n\n")
+    assert yaml.safe_load(config)["training"]["epochs"] == 4
+    for piece in ("parameters", "36 to train, 12 to validate, 3 classes", "ms for 8 images", "4 epochs", "GiB"):
+        assert piece in table
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_out_a_run_folder_is_made_under_runs_and_its_name_printed(pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--data", str(pictures), *TINY.split(), "--epochs", "1"]) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.endswith("-pictures-film")
+    assert f"run folder: runs/{run.name}\n" in capsys.readouterr().out
+    assert (run / "index.html").is_file()
+
+
+def test_the_demo_trains_on_digits_and_reports_on_their_test_split(tmp_path, monkeypatch, finished_run):
+    figures, asked = json.loads((finished_run / "metrics.json").read_text()), []
+    monkeypatch.setattr(experiment, "train", lambda *inputs, **options: asked.append((inputs, options)) or figures)
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    assert asked == [((experiment.PRESETS["digits"], tmp_path / "demo"), {"report_on": "test"})]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (DivergedError("the loss became nan at step 5"), 1, "the loss became nan at step 5"),
+        (InterruptedRunError("stopped; go on", signal=2), 130, "stopped; go on"),
+        (InterruptedRunError("stopped; go on", signal=15), 143, "stopped; go on"),
+        (KeyboardInterrupt(), 130, "stopped"),
+        (
+            OSError(28, "No space left on device", "run/best.safetensors"),
+            2,
+            "run/best.safetensors: No space left on device",
+        ),
+        (OSError("a socket"), 2, "a socket"),
+    ],
+)
+def test_each_end_has_its_status_and_one_line(error, status, said, tmp_path, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(experiment, "train", fail)
+    assert main(["train", "--out", str(tmp_path / "run")]) == status
+    assert capsys.readouterr().err == f"pixelbayes: {said}\n"
+
+
+def test_a_run_that_diverges_ends_with_status_1_and_names_the_step(pictures, tmp_path, capsys):
+    assert train(pictures, tmp_path, "--learning_rate", "1e30", "--warmup_steps", "0", "--gradient_clip", "0") == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("pixelbayes: the ")
+    assert " at step " in last
+    assert "the last good weights are kept" in last
+
+
+@pytest.mark.slow
+def test_wandb_logs_offline(pictures, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    environment = os.environ | {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pixelbayes", "train", "--data", str(pictures), "--out", str(tmp_path / "run")]
+    ended = subprocess.run(
+        [*command, *TINY.split(), "--epochs", "1", "--logger", "wandb"], env=environment, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    logs = list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+    assert [log.stat().st_size > 0 for log in logs] == [True]
+    assert b"val/bits_per_dim" in logs[0].read_bytes()
+    assert (tmp_path / "run" / "index.html").is_file()
