@@ -10,8 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(VENV)/installed  ## Trains on handwritten digits, measures, draws: minutes on two cores.
 	$(BIN)/pixelbayes demo
 
-test: $(VENV)/installed-dev  ## Runs every test.
-	$(BIN)/python -m pytest
+test: $(VENV)/installed-dev  ## Runs every test, a process for each core.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed-dev  ## Style, types, and the order of the rooms.
 	$(BIN)/ruff check .

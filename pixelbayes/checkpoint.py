@@ -1,10 +1,11 @@
 """A trained network in one file: weights as safetensors, the rest in its metadata, so that the two cannot tear."""
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import safetensors.torch
 import torch
@@ -14,16 +15,18 @@ from pixelbayes.errors import InputError
 from pixelbayes.files import replacing
 from pixelbayes.images import Preprocessing
 from pixelbayes.model import PixelCNN, PixelCNNConfig
+from pixelbayes.resnet import ResNet, ResNetConfig
 from pixelbayes.version import __version__
 
 BEST, LAST = "best.safetensors", "last.safetensors"  # in a run folder
 
 T = TypeVar("T")
+AnyTrained = TypeVar("AnyTrained", bound="Trained")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A network and what is needed to use it.
+class Trained:
+    """A network of any kind and what is needed to use it.
 
     Args:
         network: The network, in evaluation form; float32.
@@ -33,11 +36,39 @@ class Checkpoint:
         about: How it came to be, for people: epoch, figures on validation, command.
     """
 
-    network: PixelCNN
+    kind: ClassVar[str]  # as it stands in a file
+    called: ClassVar[str]  # what people call it
+    network_class: ClassVar[type[PixelCNN] | type[ResNet]]
+    config_class: ClassVar[type[PixelCNNConfig] | type[ResNetConfig]]
+
+    network: PixelCNN | ResNet
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     prior: tuple[float, ...]
     about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learnt."""
+        return sum(weight.numel() for weight in self.network.parameters())
+
+    @property
+    def description(self) -> str:
+        """A phrase on what it is."""
+        return f"{self.called[0].upper()}{self.called[1:]} of {self.parameters:,} parameters"
+
+    @property
+    def digest(self) -> str:
+        """A name for these very weights: 16 hexadecimal digits."""
+        digest = hashlib.blake2b(digest_size=8)
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def class_vectors(self) -> torch.Tensor | None:
+        """What tells the network of each class, (Y, D); None if it is told of none."""
+        return None
 
     @property
     def log_prior(self) -> torch.Tensor:
@@ -57,7 +88,43 @@ class Checkpoint:
         raise InputError(f"class {name!r} is unknown; this network knows: {', '.join(self.class_names)}")
 
 
-def save(checkpoint: Checkpoint, path: str | Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Trained):
+    """A PixelCNN++, which gives log p(x | c)."""
+
+    kind = "pixelcnn"
+    called = "a PixelCNN++"
+    network_class = PixelCNN
+    config_class = PixelCNNConfig
+
+    network: PixelCNN
+
+    @property
+    def description(self) -> str:
+        return f"A class-conditional PixelCNN++ of {self.parameters:,} parameters, fusion {self.network.config.fusion}"
+
+    @property
+    def class_vectors(self) -> torch.Tensor | None:
+        with torch.no_grad():
+            return self.network.fusion.class_vectors(len(self.class_names))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineCheckpoint(Trained):
+    """A residual network, which gives p(c | x) alone; `prior` is that of the images it was trained on."""
+
+    kind = "resnet"
+    called = "a dedicated classifier"
+    network_class = ResNet
+    config_class = ResNetConfig
+
+    network: ResNet
+
+
+KINDS: dict[str, type[Trained]] = {cls.kind: cls for cls in (Checkpoint, BaselineCheckpoint)}
+
+
+def save(checkpoint: Trained, path: str | Path) -> None:
     """Writes the checkpoint, whole or not at all."""
     details = {
         "config": dataclasses.asdict(checkpoint.network.config),
@@ -66,7 +133,12 @@ def save(checkpoint: Checkpoint, path: str | Path) -> None:
         "prior": checkpoint.prior,
         "about": checkpoint.about,
     }
-    metadata = {"format": "pixelbayes", "version": __version__, "details": json.dumps(details)}
+    metadata = {
+        "format": "pixelbayes",
+        "kind": checkpoint.kind,
+        "version": __version__,
+        "details": json.dumps(details),
+    }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()}
     with replacing(path) as temporary:
         safetensors.torch.save_file(weights, temporary, metadata)
@@ -90,7 +162,7 @@ def find_weights(run: str | Path) -> Path:
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
-    """Loads a run folder's best weights, or a weights file.
+    """Loads a PixelCNN++: a run folder's best weights, or a weights file.
 
     Raises:
         InputError: If the file is missing, damaged or none of ours; the message names it.
@@ -99,7 +171,15 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     Traceback (most recent call last):
     pixelbayes.errors.InputError: no-such-run: there is no such run folder or weights file
     """
-    path = find_weights(run)
+    return _load(Checkpoint, find_weights(run), device)
+
+
+def load_baseline(run: str | Path, device: str | torch.device = "cpu") -> BaselineCheckpoint:
+    """Loads a dedicated classifier, as `load` does a PixelCNN++."""
+    return _load(BaselineCheckpoint, find_weights(run), device)
+
+
+def _load(cls: type[AnyTrained], path: Path, device: str | torch.device) -> AnyTrained:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -108,9 +188,12 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         raise InputError(f"{path}: not a whole safetensors file ({error}); train again, or copy it anew") from error
     if metadata.get("format") != "pixelbayes":
         raise InputError(f"{path}: a safetensors file, but not one of pixelbayes; `pixelbayes import` reads others'")
+    kind = metadata.get("kind", Checkpoint.kind)
+    if kind in KINDS and kind != cls.kind:
+        raise InputError(f"{path}: holds {KINDS[kind].called}, where {cls.called} is needed")
     try:
         details = json.loads(metadata["details"])
-        network = PixelCNN(_from_json(PixelCNNConfig, details["config"]))
+        network = cls.network_class(_from_json(cls.config_class, details["config"]))  # type: ignore[arg-type]
         preprocessing = _from_json(Preprocessing, details["preprocessing"])
         network.load_state_dict(weights)
         prior = tuple(details["prior"])
@@ -121,8 +204,8 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         raise InputError(
             f"{path}: written by pixelbayes {version} and not understood by {__version__} ({reason})"
         ) from error
-    network.to(device=device).requires_grad_(False)
-    return Checkpoint(network=network, class_names=names, preprocessing=preprocessing, prior=prior, about=about)
+    network.to(device=device).requires_grad_(False).eval()
+    return cls(network=network, class_names=names, preprocessing=preprocessing, prior=prior, about=about)
 
 
 def _from_json(cls: type[T], values: dict[str, Any]) -> T:

@@ -14,47 +14,37 @@ DATA_HELP = "digits, folder:DIR, csv:DIR, hub:NAME, or a folder whose layout tel
 
 def train(arguments: list[str]) -> None:
     """Train a network on labelled images."""
-    from pixelbayes.parsing import ExperimentParser
+    from pixelbayes import experiment, presets
+    from pixelbayes.parsing import ConfigParser
 
-    parser = ExperimentParser(prog="pixelbayes train", description=train.__doc__)
-    parser.add_argument("--out", type=Path, help="the run folder; one under runs/ if not given")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
-    parser.add_argument(
-        "--print_config", action="store_true", help="print all fields, as --config reads them; train nothing"
-    )
+    parser = ConfigParser(experiment.ExperimentConfig, presets.PRESETS, **_about(train))
     parser.add_argument("--dry-run", action="store_true", help="show config, size, time and memory; train nothing")
-
-    from pixelbayes import experiment
-
-    config, other = parser.parse_experiment(_with_config_of_run(arguments))
+    _add_run(parser)
+    config, other = parser.parse_config(_with_config_of_run(arguments))
     if other.print_config:
         print(config.as_yaml(), end="")
-        return
-    if other.resume and not other.out:
-        raise InputError("--resume needs --out: which run shall go on?")
-    if other.dry_run:
+    elif other.dry_run:
         print(config.as_yaml())
         _show_pairs("Estimate", experiment.dry_run(config))
-        return
-    run = other.out or experiment.new_run_folder(
-        f"{Path(config.data.source.rpartition(':')[2]).name}-{config.model.fusion}"
-    )
-    _show_figures(experiment.train(config, run, resume=other.resume))
-    print(f"run folder: {run}\nopen {run / 'index.html'}")
+    else:
+        run = _run_folder(other, f"{_source(config)}-{_fusion(config)}")
+        _finish(experiment.train(config, run, resume=other.resume), run)
 
 
-def _with_config_of_run(arguments: list[str]) -> list[str]:
-    """`train --out RUN --resume` takes RUN's own config, on which other options may not disagree."""
-    from pixelbayes.arguments import Glance
-    from pixelbayes.experiment import CONFIG
+def baseline(arguments: list[str]) -> None:
+    """Train a dedicated classifier, a residual network, on the same data: how far is it ahead?"""
+    from pixelbayes.baseline import BASELINES, BaselineConfig, train_baseline
+    from pixelbayes.parsing import ConfigParser
 
-    glance = Glance()
-    glance.add_argument("--out", type=Path)
-    glance.add_argument("--resume", action="store_true")
-    early = glance.parse_known_args(arguments)[0]
-    if early.resume and early.out and (early.out / CONFIG).is_file():
-        return ["--config", str(early.out / CONFIG), *arguments]
-    return arguments
+    parser = ConfigParser(BaselineConfig, BASELINES, **_about(baseline))
+    parser.add_argument("--report-on", default="validation", help="split to measure at the end (default: %(default)s)")
+    _add_run(parser)
+    config, other = parser.parse_config(_with_config_of_run(arguments))
+    if other.print_config:
+        print(config.as_yaml(), end="")
+    else:
+        run = _run_folder(other, f"{_source(config)}-baseline")
+        _finish(train_baseline(config, run, resume=other.resume, report_on=other.report_on), run)
 
 
 def demo(arguments: list[str]) -> None:
@@ -63,12 +53,31 @@ def demo(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, help="the run folder; one under runs/ if not given")
     options = parser.parse_args(arguments)
 
-    from pixelbayes import experiment
+    from pixelbayes import experiment, presets, runs
 
-    run = options.out or experiment.new_run_folder("demo")
-    figures = experiment.train(experiment.PRESETS["digits"], run, report_on="test")
-    _show_figures(figures)
-    print(f"run folder: {run}\nopen {run / 'index.html'}")
+    run = options.out or runs.new_run_folder("demo")
+    _finish(experiment.train(presets.DIGITS, run, report_on="test"), run)
+
+
+def compare(arguments: list[str]) -> None:
+    """Train several fusions or presets on the same data with the same budget, and put them into one table."""
+    from pixelbayes import comparison, experiment, presets, runs
+    from pixelbayes.parsing import ConfigParser
+
+    parser = ConfigParser(experiment.ExperimentConfig, presets.PRESETS, **_about(compare))
+    parser.add_argument("names", metavar="NAME", nargs="+", help="fusions, presets, or baseline")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="a run for each (default: 0 1 2)")
+    parser.add_argument("--report-on", default="validation", help="split to measure at the end (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="the folder of all runs; one under runs/ if not given")
+    config, other = parser.parse_config(arguments)
+    if other.print_config:
+        print(config.as_yaml(), end="")
+        return
+    out = other.out or runs.new_run_folder("compare")
+    comparison.compare(other.names, config, other.seeds, out, report_on=other.report_on, workers=other.workers)
+    print((out / "compare.md").read_text(encoding="utf-8"))
+    print(f"folder: {out}\nopen {out / 'index.html'}")
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -85,8 +94,8 @@ def evaluate(arguments: list[str]) -> None:
     import json
 
     from pixelbayes import experiment
-    from pixelbayes.evaluation.results import csv_text, figures_of, prediction_rows
-    from pixelbayes.files import write_text
+    from pixelbayes.evaluation.results import figures_of, prediction_rows
+    from pixelbayes.files import csv_text, write_text
 
     trained, measurement = experiment.evaluate(options.run, options.data, options.split, device=options.device)
     figures = figures_of(trained, measurement, options.data, options.split)
@@ -107,19 +116,23 @@ def sample(arguments: list[str]) -> None:
     parser.add_argument("--n", type=int, default=25, help="images of each class (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the images; one under runs/ if not given")
     parser.add_argument("--temperature", type=float, default=1.0, help="T of p^(1/T); 1 samples the model as it is")
+    parser.add_argument(
+        "--guidance", type=float, default=0.0, help="w of classifier-free guidance (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="which images of the endless series (default: %(default)s)")
     _add_device(parser)
     options = parser.parse_args(arguments)
 
-    from pixelbayes import experiment
+    from pixelbayes import experiment, runs
 
-    out = options.out or experiment.new_run_folder("samples")
+    out = options.out or runs.new_run_folder("samples")
     files = experiment.sample(
         options.run,
         out,
         classes=options.label,
         count=options.n,
         temperature=options.temperature,
+        guidance=options.guidance,
         seed=options.seed,
         device=options.device,
     )
@@ -139,8 +152,8 @@ def classify(arguments: list[str]) -> None:
     from rich.table import Table
 
     from pixelbayes import experiment
-    from pixelbayes.evaluation.results import csv_text, prediction_rows
-    from pixelbayes.files import write_text
+    from pixelbayes.evaluation.results import prediction_rows
+    from pixelbayes.files import csv_text, write_text
 
     trained, measurement = experiment.classify(options.run, options.images, device=options.device)
     if options.out:
@@ -176,8 +189,58 @@ def import_network(arguments: list[str]) -> None:
     print(f"wrote {path}")
 
 
+def _about(command: Callable[[list[str]], None]) -> dict[str, Any]:
+    return {"prog": f"pixelbayes {command.__name__}", "description": command.__doc__}
+
+
+def _add_run(parser: Any) -> None:
+    parser.add_argument("--out", type=Path, help="the run folder; one under runs/ if not given")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
+
+
+def _with_config_of_run(arguments: list[str]) -> list[str]:
+    """`--out RUN --resume` takes RUN's own config, on which other options may not disagree."""
+    from pixelbayes.arguments import Glance
+    from pixelbayes.runs import CONFIG
+
+    glance = Glance()
+    glance.add_argument("--out", type=Path)
+    glance.add_argument("--resume", action="store_true")
+    early = glance.parse_known_args(arguments)[0]
+    if early.resume and not early.out:
+        raise InputError("--resume needs --out: which run shall go on?")
+    if early.resume and (early.out / CONFIG).is_file():
+        return ["--config", str(early.out / CONFIG), *arguments]
+    return arguments
+
+
+def _run_folder(options: Any, name: str) -> Path:
+    from pixelbayes import runs
+
+    folder: Path = options.out or runs.new_run_folder(name)
+    return folder
+
+
+def _source(config: Any) -> str:
+    return Path(config.data.source.rpartition(":")[2]).name
+
+
+def _fusion(config: Any) -> str:
+    from pixelbayes.files import safe_name
+
+    fusion = config.model.fusion
+    return safe_name(fusion if isinstance(fusion, str) else "+".join(fusion))
+
+
+def _finish(figures: dict[str, Any], run: Path) -> None:
+    _show_figures(figures)
+    print(f"run folder: {run}\nopen {run / 'index.html'}")
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
+    "compare": compare,
+    "baseline": baseline,
     "evaluate": evaluate,
     "sample": sample,
     "classify": classify,
@@ -259,11 +322,12 @@ def _show_figures(figures: dict[str, Any]) -> None:
         low, high = figures["accuracy_interval"]
         rows["accuracy"] = f"{figures['accuracy']:.4f}  (95% interval {low:.4f} to {high:.4f})"
         rows["macro F1"] = f"{figures['macro_f1']:.4f}"
-    height, width = figures["image_size"]
-    rows["bits per dimension"] = (
-        f"{figures['bits_per_dim']:.4f}  of {figures['bits_per_dim_of']}, "
-        f"{figures['levels']} levels, {height}x{width}, resize {figures['resize']}"
-    )
+    if figures["bits_per_dim"] is not None:
+        height, width = figures["image_size"]
+        rows["bits per dimension"] = (
+            f"{figures['bits_per_dim']:.4f}  of {figures['bits_per_dim_of']}, "
+            f"{figures['levels']} levels, {height}x{width}, resize {figures['resize']}"
+        )
     rows["images"] = str(figures["n"])
     _show_pairs(f"{figures['data']}, {figures['split']}", rows)
 

@@ -55,7 +55,8 @@ def import_course_network(
         image_size=image_size,
     )
     network = PixelCNN(config).to(dtype).requires_grad_(False)
-    network.get_parameter("fusion.embedding.weight")[1:] = embedding  # the first row, no label, stays zero
+    table = network.get_parameter("fusion.vectors.by_label.embedding.weight")
+    table[1:] = embedding  # the first row, no label, stays zero
     for name, conv in network.named_modules():
         if isinstance(conv, Conv2d):
             weight, bias = _pop_effective(state, _course_name(name), conv, path)

@@ -1,9 +1,12 @@
 """Files that are whole or not there: written to a temporary name, then renamed."""
 
+import csv
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -25,3 +28,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def write_text(path: str | Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as the text of a csv file.
+
+    >>> print(csv_text([["class", "n"], ["a, b", 2]]), end="")
+    class,n
+    "a, b",2
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def safe_name(name: str) -> str:
+    """A name that any file system takes: letters, digits, "-" and "_" stay.
+
+    >>> safe_name("film:mlp=one-hot")
+    'film_mlp_one-hot'
+    """
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)

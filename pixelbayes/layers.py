@@ -173,6 +173,8 @@ class Doors(NamedTuple):
     """Places where a condition may enter a GatedResNet: functions of the features that pass there, shape kept."""
 
     before_block: Callable[[Tensor], Tensor] = unchanged  # what block and residual connection both read, (B, F, h, w)
+    before_branch: Callable[[Tensor], Tensor] = unchanged  # what the block's convolutions alone read, (B, F, h, w)
+    at_shortcut: Callable[[Tensor], Tensor] = unchanged  # what its short-cut reads, (B, shortcut_channels, h, w)
     before_gate: Callable[[Tensor], Tensor] = unchanged  # (B, 2F, h, w)
     scale_residual: Callable[[Tensor], Tensor] = unchanged  # what the block adds, (B, F, h, w)
     after_block: Callable[[Tensor], Tensor] = unchanged  # (B, F, h, w)
@@ -225,9 +227,9 @@ class GatedResNet(nn.Module):
             key: Randomness of dropout; None switches dropout off.
         """
         h = doors.before_block(h)
-        inner = self.conv_in(concat_elu(h))
+        inner = self.conv_in(concat_elu(doors.before_branch(h)))
         if self.conv_shortcut is not None and shortcut is not None:
-            inner = inner + self.conv_shortcut(concat_elu(shortcut))
+            inner = inner + self.conv_shortcut(concat_elu(doors.at_shortcut(shortcut)))
         inner = concat_elu(inner)  # (B, 2F, h, w)
         if key is not None and self.dropout > 0:
             kept = key.keep(1 - self.dropout, *inner.shape[1:])

@@ -6,14 +6,14 @@ Salimans, Karpathy, Chen and Kingma (2017), PixelCNN++, https://arxiv.org/abs/17
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelbayes.errors import InputError
-from pixelbayes.fusion import FUSIONS, Condition, FusionShape
+from pixelbayes.fusion import Condition, FusionShape, fusion_maker
 from pixelbayes.fusion.base import INPUT, OUTPUT, STEM, Features, Site
 from pixelbayes.layers import (
     Conv2d,
@@ -26,7 +26,7 @@ from pixelbayes.layers import (
     down_shift,
     right_shift,
 )
-from pixelbayes.likelihood import MixtureOfLogistics
+from pixelbayes.likelihood import LIKELIHOODS, Likelihood
 from pixelbayes.randomness import Key
 
 Stacks = tuple[Tensor, Tensor]  # features of the vertical and of the horizontal stack, (B, F, h, w) each
@@ -40,16 +40,19 @@ HORIZONTAL_KERNEL = (2, 2)
 class Architecture:
     """What one chooses of a network; the rest follows from the data."""
 
-    fusion: str = "film"  # how the label enters: a key of FUSIONS
+    fusion: tuple[str, ...] | str = "film"  # how the label enters: a key of FUSIONS, or several, which compose
     num_filters: int = 40  # F, width of both stacks
     num_blocks: int = 1  # GatedResNets per stack and resolution; on the way up one more where sizes have doubled
+    likelihood: Literal["logistics", "categorical"] = "logistics"  # a mixture of logistics, a softmax over levels
     num_mixtures: int = 5  # K, logistics per pixel
     dropout: float = 0.5  # probability of dropping an activation
+    normalise: bool = False  # the network reads x less the training images' mean, over their deviation, by channel
     weight_norm: bool = True  # weights as gain times direction, set from the first batch; blamed by some for NaNs
 
     def __post_init__(self) -> None:
-        if self.fusion not in FUSIONS:
-            raise InputError(f"fusion is {self.fusion!r}, expected one of: {', '.join(FUSIONS)}")
+        fusion_maker(self.fusion)  # says what is wrong with it
+        if self.likelihood not in LIKELIHOODS:
+            raise InputError(f"likelihood is {self.likelihood!r}, expected one of: {', '.join(LIKELIHOODS)}")
         for name in ("num_filters", "num_blocks", "num_mixtures"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
@@ -150,7 +153,7 @@ class PixelCNN(nn.Module):
                 for stack in ("vertical", "horizontal")
             ),
         )
-        self.fusion = FUSIONS[config.fusion](shape)
+        self.fusion = fusion_maker(config.fusion)(shape)
         self.register_buffer("mean", torch.tensor(config.mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(-1, 1, 1), persistent=False)
 
@@ -167,7 +170,7 @@ class PixelCNN(nn.Module):
             Resample(config, DownShiftedTransposedConv2d, DownRightShiftedTransposedConv2d)
             for _ in range(RESOLUTIONS - 1)
         )
-        num_params = config.num_mixtures * MixtureOfLogistics.numbers_per_mixture(config.channels)
+        num_params = LIKELIHOODS[config.likelihood].num_params(config.channels, config.levels, config.num_mixtures)
         self.to_params = Conv2d(width + self.fusion.output_channels, num_params, weight_norm=norm)
 
     def forward(self, x: Tensor, condition: Condition | Tensor | None = None, key: Key | None = None) -> Tensor:
@@ -233,8 +236,10 @@ class PixelCNN(nn.Module):
         """The fusion's doors at a block, as functions of the features that pass there."""
         return Doors(*(partial(getattr(self.fusion, door), features=features, site=site) for door in Doors._fields))
 
-    def likelihood(self, params: Tensor) -> MixtureOfLogistics:
-        return MixtureOfLogistics(params, self.config.channels, self.config.levels)
+    def likelihood(self, params: Tensor) -> Likelihood:
+        kind: Any = LIKELIHOODS[self.config.likelihood]  # each takes params, channels and levels
+        likelihood: Likelihood = kind(params, self.config.channels, self.config.levels)
+        return likelihood
 
     def log_prob(self, x: Tensor, condition: Condition | Tensor | None = None, key: Key | None = None) -> Tensor:
         """log p(x | condition) of whole images, (B,), in nats; arguments as in `forward`."""

@@ -1,4 +1,4 @@
-"""From command line and YAML to an ExperimentConfig, with errors that name the field and the nearest right one."""
+"""From command line and YAML to a config, with errors that name the field and the nearest right one."""
 
 import argparse
 import dataclasses
@@ -7,14 +7,16 @@ import inspect
 import io
 import re
 import tokenize
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
 from pixelbayes.arguments import Glance, Parser
 from pixelbayes.errors import InputError
-from pixelbayes.experiment import PRESETS, ExperimentConfig
+from pixelbayes.experiment import ExperimentConfig
+from pixelbayes.runs import RunConfig
 
 
 def field_types(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, Any]:
@@ -67,29 +69,42 @@ def describe(kind: Any) -> str:
     return words.get(kind, str(kind))
 
 
-class ExperimentParser(Parser):
-    """Reads an ExperimentConfig: a preset, then a YAML file, then dotted overrides.
+C = TypeVar("C", bound=RunConfig)
+
+
+class ConfigParser(Parser, Generic[C]):
+    """Reads a config: a preset, then YAML files, then dotted overrides.
 
     A field may be given by its last name alone (`--epochs 3` for `--training.epochs 3`), with dashes for underscores;
     `--data` is short for `--data.source`. Anything else that is not a field is refused.
+
+    Args:
+        kind: The config's class.
+        presets: Configs of that class by name.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
+    def __init__(self, kind: type[C], presets: Mapping[str, C], *args: Any, **kwargs: Any):
         super().__init__(*args, print_config=None, **kwargs)
+        self.kind = kind
+        self.presets = presets
+        self.types = field_types(kind)
         self.add_argument("--config", action="config", help="YAML file with any of the fields below")
-        self.add_argument("--preset", choices=list(PRESETS), help="a named config to start from")
-        self.add_class_arguments(ExperimentConfig)
-        comments = field_comments()
+        self.add_argument("--preset", choices=list(presets), help="a named config to start from")
+        self.add_argument(
+            "--print_config", action="store_true", help="print all fields, as --config reads them, and stop"
+        )
+        self.add_class_arguments(kind)
+        comments = field_comments(kind)
         for action in self._actions:
             if action.dest in comments:
                 action.help = f"{comments[action.dest]} (default: %(default)s)"
             elif action.dest == "data":
                 action.help = "short for --data.source"
                 action.metavar = "SOURCE"
-            elif action.dest in ("model", "training"):
+            elif any(name.startswith(f"{action.dest}.") for name in self.types):
                 action.help = argparse.SUPPRESS
 
-    def parse_experiment(self, arguments: list[str]) -> tuple[ExperimentConfig, Any]:
+    def parse_config(self, arguments: list[str]) -> tuple[C, Any]:
         """The config, and the other arguments as a namespace.
 
         Raises:
@@ -100,17 +115,16 @@ class ExperimentParser(Parser):
         glance.add_argument("--config", action="append", default=[])
         first, others = glance.parse_known_args(self._expand(arguments))
         for file in first.config:
-            check_file(Path(file))
-        if first.preset in PRESETS:
-            self.set_defaults(flatten(PRESETS[first.preset].as_plain()))
+            check_file(Path(file), self.types)
+        if first.preset in self.presets:
+            self.set_defaults(flatten(self.presets[first.preset].as_plain()))
         files = [f"--config={file}" for file in first.config]  # overrides come after them, wherever they stood
         parsed = self.parse_args([*([f"--preset={first.preset}"] if first.preset else []), *files, *others])
-        plain = {name: parsed[name] for name in field_types()}
-        return build(ExperimentConfig, plain), parsed
+        return build(self.kind, {name: parsed[name] for name in self.types}), parsed
 
     def _expand(self, arguments: list[str]) -> list[str]:
         known = {option for action in self._actions for option in action.option_strings}
-        short = {name.rpartition(".")[2]: f"--{name}" for name in field_types()} | {"data": "--data.source"}
+        short = {name.rpartition(".")[2]: f"--{name}" for name in self.types} | {"data": "--data.source"}
         expanded = []
         for argument in arguments:
             option, equals, value = argument.partition("=")
@@ -122,11 +136,10 @@ class ExperimentParser(Parser):
         return expanded
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        types = field_types()
         if wrong := re.match(r'Parser key "([\w.]+)":.*?(?:Got value:|Given value:) (.*)', message, re.DOTALL):
             name, value = wrong.groups()
-            if name in types:
-                raise InputError(f"{name} is {value.strip()!r}, expected {describe(types[name])}")
+            if name in self.types:
+                raise InputError(f"{name} is {value.strip()!r}, expected {describe(self.types[name])}")
         super().error(message, ex)
 
 
@@ -147,8 +160,11 @@ def flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, types: Mapping[str, Any]) -> None:
     """Names what is no field in a YAML config; the parser itself sees to the types.
+
+    Args:
+        types: Of the fields, by dotted name.
 
     Raises:
         InputError: With a line for each fault.
@@ -164,7 +180,6 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(plain, dict):
         raise InputError(f"{path}: expected fields and values, as --print_config shows them")
-    types = field_types()
     faults = []
     for name, value in flatten(plain).items():
         if any(known.startswith(f"{name}.") for known in types):

@@ -61,6 +61,13 @@ class Key:
             return _shift_right(bits, 11).double() * 2.0**-53
         return (_shift_right(bits, 40).float() * 2.0**-24).to(dtype)
 
+    def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Standard normal numbers, shape (B, *shape): the quantile of the middle of each uniform number's interval."""
+        wide = torch.float64 if dtype == torch.float64 else torch.float32
+        uniform = self.uniform(*shape, dtype=wide)
+        middle = 2.0**-53 if wide == torch.float64 else 2.0**-24
+        return (torch.erfinv(2 * uniform - 1 + middle) * 2**0.5).to(dtype)  # the sum is exact, and never -1 or 1
+
     def keep(self, probability: float, *shape: int) -> Tensor:
         """Bool (B, *shape), True with `probability` to within 2^-17; one word of bits serves four places."""
         size = torch.Size(shape).numel()

@@ -199,12 +199,12 @@ ARGUMENTS = [
     Bad(
         "an unknown fusion",
         f"{TRAIN} --fusion flim",
-        "fusion is 'flim', expected one of: none, input-add, gate-add, film",
+        "fusion is 'flim'; did you mean film?",
     ),
     Bad(
         "an unknown preset",
         f"{TRAIN} --preset digit",
-        "argument --preset: invalid choice: 'digit' (choose from 'digits')",
+        "argument --preset: invalid choice: 'digit' (choose from 'digits', 'report-000'",
     ),
     Bad("an unknown device", f"{TRAIN} --data photos --device tpu", "device is 'tpu', expected auto, cuda, mps, cpu"),
     Bad(

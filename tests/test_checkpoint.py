@@ -4,14 +4,15 @@ from dataclasses import replace
 import pytest
 import safetensors.torch
 import torch
-from networks import random_images, randomised, tiny_model
+from networks import COMBINED, random_images, randomised, tiny_model
 
 from pixelbayes import checkpoint as module
-from pixelbayes.checkpoint import Checkpoint, find_weights, load, save
+from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint, find_weights, load, load_baseline, save
 from pixelbayes.errors import InputError
 from pixelbayes.fusion import FUSIONS
 from pixelbayes.images import Preprocessing
 from pixelbayes.pixels import to_x
+from pixelbayes.resnet import ResNet, ResNetConfig
 
 
 def trained(fusion="film", **changes):
@@ -33,7 +34,7 @@ def file(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", [*FUSIONS, *COMBINED])
 @pytest.mark.parametrize(
     "changes", [{}, {"weight_norm": False, "mean": (0.1, 0.2, 0.3), "std": (0.5,), "num_blocks": 2}]
 )
@@ -42,6 +43,7 @@ def test_what_is_loaded_is_what_was_saved(fusion, changes, tmp_path):
     save(saved, tmp_path / "best.safetensors")
     loaded = load(tmp_path)
     assert loaded.network.config == saved.network.config
+    assert type(loaded.network.config.fusion) is type(fusion)
     assert replace(loaded, network=saved.network) == saved
     x, label = to_x(random_images(3, saved.network.config), 5), torch.tensor([0, -1, 2])
     assert torch.equal(loaded.network.log_prob(x, label), saved.network.log_prob(x, label))
@@ -61,6 +63,57 @@ def test_a_class_goes_by_its_name_first_and_then_by_its_number():
 def test_an_unknown_class_is_refused_with_the_known_ones(name):
     with pytest.raises(InputError, match=f"class '{name}' is unknown; this network knows: ant, bee, 2"):
         trained().label(name)
+
+
+# The dedicated classifier
+
+
+def trained_baseline():
+    torch.manual_seed(0)
+    network = ResNet(ResNetConfig(widths=(4, 8), blocks=(1, 1), num_classes=3, levels=5, image_size=(8, 12)))
+    network(torch.rand(4, 3, 8, 12))  # moves the running statistics
+    return BaselineCheckpoint(
+        network=network.eval(),
+        class_names=("ant", "bee", "2"),
+        preprocessing=Preprocessing(image_size=(8, 12), channels=3, levels=5),
+        prior=(0.5, 0.25, 0.25),
+    )
+
+
+def test_a_classifier_is_kept_in_the_same_form(tmp_path):
+    saved = trained_baseline()
+    save(saved, tmp_path / "best.safetensors")
+    loaded = load_baseline(tmp_path)
+    assert loaded.network.config == saved.network.config
+    assert replace(loaded, network=saved.network) == saved
+    x = torch.rand(3, 3, 8, 12)
+    assert torch.equal(loaded.network(x), saved.network(x))
+
+
+def test_a_network_of_the_other_kind_is_refused_by_its_name(tmp_path, file):
+    save(trained_baseline(), tmp_path / "baseline.safetensors")
+    with pytest.raises(InputError, match=r"holds a dedicated classifier, where a PixelCNN\+\+ is needed"):
+        load(tmp_path / "baseline.safetensors")
+    with pytest.raises(InputError, match=r"holds a PixelCNN\+\+, where a dedicated classifier is needed"):
+        load_baseline(file)
+
+
+def test_a_file_from_before_there_were_kinds_is_a_pixelcnn(file):
+    with safetensors.safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    del metadata["kind"]
+    safetensors.torch.save_file(safetensors.torch.load_file(file), file, metadata)
+    assert load(file).class_names == trained().class_names
+
+
+def test_the_digest_names_the_weights_and_nothing_else(tmp_path):
+    first = trained_baseline()
+    save(first, tmp_path / "best.safetensors")
+    assert load_baseline(tmp_path).digest == first.digest == replace(first, class_names=("x", "y", "z")).digest
+    before = first.digest
+    with torch.no_grad():
+        first.network.to_logits.bias[0] += 1
+    assert first.digest != before
 
 
 # Where the weights are

@@ -11,6 +11,7 @@ from runs import TINY, train
 from pixelbayes import experiment
 from pixelbayes.cli import COMMANDS, main
 from pixelbayes.errors import DivergedError, InterruptedRunError
+from pixelbayes.presets import PRESETS
 from pixelbayes.version import __version__
 
 
@@ -80,7 +81,7 @@ def test_the_demo_trains_on_digits_and_reports_on_their_test_split(tmp_path, mon
     figures, asked = json.loads((finished_run / "metrics.json").read_text()), []
     monkeypatch.setattr(experiment, "train", lambda *inputs, **options: asked.append((inputs, options)) or figures)
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
-    assert asked == [((experiment.PRESETS["digits"], tmp_path / "demo"), {"report_on": "test"})]
+    assert asked == [((PRESETS["digits"], tmp_path / "demo"), {"report_on": "test"})]
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_initialisation_from_data_gives_every_convolution_mean_0_and_its_deviati
         deviation, mean = torch.std_mean(output, dim=(0, 2, 3), correction=0)
         scale = torch.full_like(deviation, 0.1 if name.endswith("conv_out") else 1.0)
         torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-9)
-        torch.testing.assert_close(deviation, scale, rtol=1e-2, atol=0)  # 1e-5 is added to what it was
+        torch.testing.assert_close(deviation, scale, rtol=5e-2, atol=0)  # 1e-5 is added to what it was
 
 
 def test_initialisation_changes_what_the_data_touches_once_and_leaves_no_hook():
@@ -202,11 +202,20 @@ def test_a_block_adds_values_times_the_sigmoid_of_gates_to_its_input():
 
 
 def test_a_block_opens_each_door_where_it_stands():
-    net, h = block(), features(2, 3, 4, 5)
-    before, gate, scale, after = features(4, 1)
-    doors = Doors(lambda h: h + before, lambda h: h + gate, lambda h: h * scale, lambda h: h + after)
-    values, gates = (net.conv_out(concat_elu(net.conv_in(concat_elu(h + before)))) + gate).split(3, dim=1)
-    torch.testing.assert_close(net(h, doors=doors), h + before + scale * values * gates.sigmoid() + after)
+    net, h, beside = block(shortcut_channels=2), features(2, 3, 4, 5), features(2, 2, 4, 5, seed=1)
+    before, branch, at, gate, scale, after = features(6, 1)
+    doors = Doors(
+        before_block=lambda h: h + before,
+        before_branch=lambda h: h * branch,
+        at_shortcut=lambda h: h - at,
+        before_gate=lambda h: h + gate,
+        scale_residual=lambda h: h * scale,
+        after_block=lambda h: h + after,
+    )
+    moved = h + before
+    inner = net.conv_in(concat_elu(moved * branch)) + net.conv_shortcut(concat_elu(beside - at))
+    values, gates = (net.conv_out(concat_elu(inner)) + gate).split(3, dim=1)
+    torch.testing.assert_close(net(h, beside, doors), moved + scale * values * gates.sigmoid() + after)
 
 
 def test_without_a_key_or_a_probability_nothing_is_dropped():

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelbayes.likelihood import MixtureOfLogistics, bits_per_dim, draw
-from pixelbayes.pixels import to_x
+from pixelbayes.likelihood import LIKELIHOODS, Categorical, MixtureOfLogistics, bits_per_dim, draw
+from pixelbayes.pixels import to_level, to_x
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -282,3 +282,123 @@ def test_a_pixel_is_drawn_without_regard_to_the_others():
     for image, column in itertools.product(range(2), range(3)):
         here = (slice(image, image + 1), slice(None), slice(None), slice(column, column + 1))
         assert torch.equal(MixtureOfLogistics(params[here], channels=3, levels=256).sample(noise[here]), together[here])
+
+
+# One softmax a colour
+
+
+def softmax_params(channels, levels, seed=0, spread=1.0):
+    """Network outputs for one pixel, (1, L C (C + 1) / 2, 1, 1), float64."""
+    generator = torch.Generator().manual_seed(seed)
+    count = levels * channels * (channels + 1) // 2
+    return spread * torch.randn(1, count, 1, 1, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("spread", [0.3, 3.0, 100.0])
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 17), (1, 256), (3, 2), (3, 3), (3, 17)])
+def test_a_softmax_gives_the_colours_of_a_pixel_total_probability_one(channels, levels, spread):
+    params = softmax_params(channels, levels, spread=spread)
+    x = to_x(every_colour(channels, levels), levels, torch.float64)
+    log_prob = Categorical(params.expand(len(x), -1, -1, -1), channels, levels).log_prob(x)
+    torch.testing.assert_close(log_prob.exp().sum().item(), 1.0, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", LIKELIHOODS.values())
+@pytest.mark.parametrize(("channels", "levels"), [(1, 5), (3, 2), (3, 5), (3, 256)])
+def test_the_log_probability_of_a_pixel_is_the_sum_of_its_colours_given_those_before(kind, channels, levels):
+    generator = torch.Generator().manual_seed(1)
+    params = torch.randn(4, kind.num_params(channels, levels, 3), 2, 5, generator=generator, dtype=torch.float64)
+    level = torch.randint(levels, (4, channels, 2, 5), generator=generator)
+    x = to_x(level, levels, torch.float64)
+    likelihood, total = kind(params, channels, levels), 0
+    for colour in range(channels):
+        later_unknown = x.clone()
+        later_unknown[:, colour:] = torch.nan  # neither this colour nor a later one is read
+        conditional = likelihood.colour_log_prob(colour, later_unknown)  # (B, H, W, L)
+        torch.testing.assert_close(conditional.exp().sum(dim=-1), torch.ones(4, 2, 5).double(), rtol=0, atol=1e-11)
+        total = total + conditional.gather(-1, level[:, colour, ..., None]).squeeze(-1)
+    torch.testing.assert_close(likelihood.log_prob(x), total)
+
+
+def test_a_softmaxs_logits_are_linear_in_the_colours_before():
+    params = softmax_params(3, 4)
+    a_r, a_g, b_g, a_b, b_b, c_b = params.view(6, 4)
+    x = to_x(torch.tensor([0, 3, 1]).view(1, 3, 1, 1), 4, torch.float64)
+    red, green, _ = x.flatten()
+    logits = torch.stack([a_r, a_g + b_g * red, a_b + b_b * red + c_b * green])
+    expected = logits.log_softmax(dim=1)[torch.arange(3), torch.tensor([0, 3, 1])].sum()
+    torch.testing.assert_close(Categorical(params, 3, 4).log_prob(x).item(), expected.item())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1.0, 1e4, 1e30])
+def test_a_softmax_has_a_finite_log_probability_and_gradient(size, dtype):
+    params = (size * softmax_params(3, 256)).to(dtype).requires_grad_()
+    for level in (0, 128, 255):
+        log_prob = Categorical(params, 3, 256).log_prob(to_x(torch.full((1, 3, 1, 1), level), 256, dtype))
+        (gradient,) = torch.autograd.grad(log_prob.sum(), params)
+        assert log_prob.isfinite().all()
+        assert log_prob <= 0
+        assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_softmax_raises_half_precision_to_float32(dtype):
+    params = softmax_params(3, 17).to(dtype)
+    x = to_x(torch.tensor([3, 16, 9]).view(1, 3, 1, 1), 17)
+    log_prob = Categorical(params, 3, 17).log_prob(x)
+    assert log_prob.dtype == torch.float32
+    assert torch.equal(log_prob, Categorical(params.float(), 3, 17).log_prob(x))
+
+
+@pytest.mark.parametrize(("channels", "levels", "width"), [(1, 17, 16), (3, 17, 6 * 17 + 1), (3, 17, 17), (3, 17, 0)])
+def test_outputs_that_are_not_the_softmaxs_are_refused(channels, levels, width):
+    expected = Categorical.num_params(channels, levels, 0)
+    with pytest.raises(ValueError, match=f"params has {width} channels, expected {expected}"):
+        Categorical(torch.zeros(2, width, 4, 5), channels, levels)
+
+
+def test_a_softmax_takes_a_number_for_each_level_and_a_slope_for_each_earlier_colour():
+    assert Categorical.num_params(1, 256, 5) == 256
+    assert Categorical.num_params(3, 256, 5) == 6 * 256
+    assert Categorical.num_params(3, 256, 99) == MixtureOfLogistics.num_params(3, 256, 5) + 6 * 256 - 50
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_softmax_draws_each_colour_from_its_conditional_given_those_drawn_before(channels, temperature):
+    levels, count = 5, 2000
+    params = softmax_params(channels, levels, spread=1.5)
+    x = to_x(every_colour(channels, levels), levels, torch.float64)
+    probability = Categorical(params.expand(len(x), -1, -1, -1), channels, levels).log_prob(x).exp()
+    probability = probability.view((levels,) * channels)
+    for colour in range(channels):
+        noise = torch.full((count, channels, 1, 1), 0.7, dtype=torch.float64)
+        noise[:, colour, 0, 0] = evenly_spaced(count)
+        drawn = Categorical(params.expand(count, -1, -1, -1), channels, levels).sample(noise, temperature)
+        drawn = to_level(drawn, levels)[..., 0, 0]  # (count, C)
+        conditional = probability[tuple(drawn[0, :colour])].reshape(levels, -1).sum(dim=1) ** (1 / temperature)
+        assert (drawn[:, :colour] == drawn[0, :colour]).all()
+        assert (shares(drawn[:, colour], levels) - conditional / conditional.sum()).abs().max() <= 1 / count
+
+
+# Guidance
+
+
+@pytest.mark.parametrize("guidance", [-1.0, -0.5, 0.5, 3.0])
+@pytest.mark.parametrize("kind", LIKELIHOODS.values())
+def test_guidance_draws_each_colour_from_the_two_conditionals_each_following_its_own_distribution(kind, guidance):
+    levels, count = 5, 2000
+    generator = torch.Generator().manual_seed(2)
+    shape = (2, 1, kind.num_params(3, levels, 3), 1, 1)
+    params = 1.5 * torch.randn(shape, generator=generator, dtype=torch.float64)
+    x = to_x(every_colour(3, levels), levels, torch.float64)
+    told, untold = (kind(one.expand(len(x), -1, -1, -1), 3, levels).log_prob(x).exp().view(5, 5, 5) for one in params)
+    likelihood, guide = (kind(one.expand(count, -1, -1, -1), 3, levels) for one in params)
+    for colour in range(3):
+        noise = torch.full((count, 3, 1, 1), 0.7, dtype=torch.float64)
+        noise[:, colour, 0, 0] = evenly_spaced(count)
+        drawn = to_level(likelihood.sample(noise, guide=guide, guidance=guidance), levels)[..., 0, 0]  # (count, C)
+        one, other = (p[tuple(drawn[0, :colour])].reshape(levels, -1).sum(dim=1) for p in (told, untold))
+        expected = (one / one.sum()) ** (1 + guidance) * (other / other.sum()) ** -guidance
+        assert (shares(drawn[:, colour], levels) - expected / expected.sum()).abs().max() <= 1 / count

@@ -3,10 +3,21 @@ import itertools
 
 import pytest
 import torch
-from networks import random_images, randomised, receptive_fields, tiny_model
+from networks import (
+    EVERY_FUSION,
+    WHOLE_IMAGE,
+    dependence,
+    every_image,
+    names_of,
+    random_images,
+    randomised,
+    receptive_fields,
+    tiny_model,
+)
 
 from pixelbayes.errors import InputError
 from pixelbayes.fusion import FUSIONS
+from pixelbayes.likelihood import Categorical
 from pixelbayes.model import PixelCNN, PixelCNNConfig, fold
 from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
@@ -19,31 +30,13 @@ def raster_past(height, width):
     return torch.ones(height * width, height * width).tril(-1).bool().view(height, width, height, width)
 
 
-def dependence(model, label):
-    """Which pixels of an image each pixel's parameters depend on, bool (H, W, H, W), by gradients.
-
-    Every position is asked of its own copy of the image, so that one backward pass answers for all.
-    """
-    height, width = model.config.image_size
-    positions = torch.arange(height * width)
-    x = to_x(random_images(1, model.config), model.config.levels, torch.float64).repeat(len(positions), 1, 1, 1)
-    x.requires_grad_()
-    params = model(x, label.expand(len(positions))).flatten(2)[positions, :, positions]  # (H W, P)
-    seen = torch.zeros(len(positions), height, width, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(4)
-    for _ in range(3):  # random projections of the parameters: no sum cancels thrice
-        projection = torch.randn(params.shape, generator=generator, dtype=torch.float64)
-        (gradient,) = torch.autograd.grad((params * projection).sum(), x, retain_graph=True)
-        seen += gradient.abs().sum(dim=1)
-    return (seen > 0).view(height, width, height, width)
-
-
 # Causality
 
 
-@pytest.mark.parametrize("num_blocks", [1, 2])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize(
+    ("fusion", "size", "num_blocks"),
+    [(fusion, (7, 10), 1) for fusion in EVERY_FUSION] + [(fusion, (8, 12), 2) for fusion in FUSIONS],
+)
 def test_a_pixel_depends_on_all_of_its_past_and_nothing_else(fusion, size, num_blocks):
     model = randomised(tiny_model(fusion, image_size=size, num_blocks=num_blocks))
     assert torch.equal(dependence(model, torch.tensor(1)), receptive_fields(num_blocks, *size))
@@ -80,11 +73,10 @@ def test_a_changed_pixel_changes_the_parameters_of_those_that_see_it_alone(fusio
     assert torch.equal(moved, receptive_fields(1, 7, 10)[:, :, 3, 4])
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", EVERY_FUSION)
 def test_no_image_depends_on_another_of_its_batch(fusion):
     model = randomised(tiny_model(fusion))
     x = to_x(random_images(3, model.config), 5, torch.float64).requires_grad_()
-    key = Key.of(0, "dropout", 0, torch.arange(3))
     for key in (None, Key.of(0, "dropout", 0, torch.arange(3))):
         params = model(x, torch.tensor([0, 1, 2]), key)
         (gradient,) = torch.autograd.grad(params[1].square().sum(), x)
@@ -95,24 +87,24 @@ def test_no_image_depends_on_another_of_its_batch(fusion):
 # The distribution of whole images
 
 
-def every_image(config):
-    """All images of a size and number of levels, (N, C, H, W)."""
-    values = itertools.product(range(config.levels), repeat=config.dims)
-    return to_x(torch.tensor(list(values)).view(-1, config.channels, *config.image_size), config.levels, torch.float64)
+COUNTABLE = [
+    {"channels": 3, "levels": 2, "image_size": (1, 2)},
+    {"channels": 1, "levels": 2, "image_size": (2, 2)},
+    {"channels": 1, "levels": 3, "image_size": (2, 3)},
+    {"channels": 3, "levels": 2, "image_size": (2, 2)},
+    {"channels": 3, "levels": 2, "image_size": (2, 1), "mean": (0.1, -0.4, 0.3), "std": (0.5, 2.0, 0.7)},
+    {"channels": 1, "levels": 2, "image_size": (1, 3), "mean": (-0.6,), "std": (0.3,)},
+    {"channels": 3, "levels": 2, "image_size": (1, 2), "likelihood": "categorical"},
+    {"channels": 3, "levels": 3, "image_size": (1, 2), "likelihood": "categorical"},
+    {"channels": 1, "levels": 3, "image_size": (2, 2), "likelihood": "categorical"},
+]
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {"channels": 1, "levels": 2, "image_size": (2, 2)},
-        {"channels": 1, "levels": 3, "image_size": (2, 3)},
-        {"channels": 3, "levels": 2, "image_size": (1, 2)},
-        {"channels": 3, "levels": 2, "image_size": (2, 2)},
-        {"channels": 3, "levels": 2, "image_size": (2, 1), "mean": (0.1, -0.4, 0.3), "std": (0.5, 2.0, 0.7)},
-        {"channels": 1, "levels": 2, "image_size": (1, 3), "mean": (-0.6,), "std": (0.3,)},
-    ],
+    ("fusion", "settings"),
+    [(fusion, settings) for fusion in EVERY_FUSION for settings in COUNTABLE[:1]]
+    + [(fusion, settings) for fusion in ("film", "none", "input-add") for settings in COUNTABLE[1:]],
 )
-@pytest.mark.parametrize("fusion", FUSIONS)
 def test_all_images_have_total_probability_one_under_every_label(fusion, settings):
     model = randomised(tiny_model(fusion, **settings))
     images = every_image(model.config)
@@ -150,11 +142,21 @@ def test_every_pixel_of_any_size_gets_its_parameters(fusion, channels, numbers, 
     assert model(x, torch.tensor([0, 1])).shape == (2, 2 * numbers, *size)
 
 
-@pytest.mark.parametrize("fusion", sorted(set(FUSIONS) - {"input-add"}))
+@pytest.mark.parametrize("fusion", [fusion for fusion in EVERY_FUSION if not names_of(fusion) & WHOLE_IMAGE])
 def test_an_image_cut_below_keeps_its_parameters(fusion):
     model = randomised(tiny_model(fusion))
     x, label = to_x(random_images(2, model.config), 5, torch.float64), torch.tensor([0, 1])
     torch.testing.assert_close(model(x[:, :, :5], label), model(x, label)[:, :, :5])
+
+
+@pytest.mark.parametrize(("channels", "numbers"), [(1, 17), (3, 6 * 17)])
+def test_a_softmax_over_the_levels_changes_the_networks_last_layer_alone(channels, numbers):
+    settings = {"channels": channels, "levels": 17}
+    model, mixture = tiny_model(likelihood="categorical", **settings), tiny_model(**settings)
+    assert isinstance(model.likelihood(model(torch.zeros(2, channels, 8, 12).double())), Categorical)
+    assert model.to_params.v.shape == (numbers, 4, 1, 1)
+    count, others = (sum(w.numel() for w in network.parameters()) for network in (model, mixture))
+    assert count - others == (numbers - 2 * (10 if channels == 3 else 3)) * (4 + 2)  # weights, gain and bias
 
 
 def test_the_courses_network_has_as_many_numbers_as_its_state_dict():
@@ -212,10 +214,11 @@ def test_every_block_drops_by_a_stream_of_its_own():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fusion": "flim"}, "fusion is 'flim', expected one of: none, "),
+        ({"fusion": "flim"}, "fusion is 'flim'; did you mean film?"),
         ({"num_filters": 0}, "num_filters is 0, expected at least 1"),
         ({"num_blocks": 0}, "num_blocks is 0, expected at least 1"),
         ({"num_mixtures": -1}, "num_mixtures is -1, expected at least 1"),
+        ({"likelihood": "gauss"}, "likelihood is 'gauss', expected one of: logistics, categorical"),
         ({"dropout": 1.0}, r"dropout is 1.0, expected a probability of at least 0 and below 1"),
         ({"dropout": -0.1}, r"dropout is -0.1"),
         ({"dropout": float("nan")}, r"dropout is nan"),

@@ -6,12 +6,13 @@ import yaml
 
 from pixelbayes.cli import main
 from pixelbayes.errors import InputError
-from pixelbayes.experiment import PRESETS, ExperimentConfig
-from pixelbayes.parsing import ExperimentParser, field_comments, field_types
+from pixelbayes.experiment import ExperimentConfig
+from pixelbayes.parsing import ConfigParser, field_comments, field_types
+from pixelbayes.presets import PRESETS
 
 
 def parse(*arguments):
-    return ExperimentParser(prog="pixelbayes train").parse_experiment(list(arguments))[0]
+    return ConfigParser(ExperimentConfig, PRESETS, prog="pixelbayes train").parse_config(list(arguments))[0]
 
 
 def test_without_arguments_the_config_is_the_default():
@@ -24,8 +25,8 @@ def test_a_preset_gives_its_config(name):
 
 
 def test_every_field_has_a_comment_that_help_shows(capsys):
-    comments = field_comments()
-    assert set(comments) == set(field_types())
+    comments = field_comments(ExperimentConfig)
+    assert set(comments) == set(field_types(ExperimentConfig))
     with contextlib.suppress(SystemExit):
         main(["train", "--help"])
     shown = "".join(capsys.readouterr().out.split())  # lines are broken anywhere
@@ -35,7 +36,7 @@ def test_every_field_has_a_comment_that_help_shows(capsys):
 
 
 def test_a_comment_behind_other_code_than_a_field_is_not_taken_for_its_reference():
-    assert field_comments()["data.split_seed"] == "which images are cut"
+    assert field_comments(ExperimentConfig)["data.split_seed"] == "which images are cut"
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,34 @@ def test_float32_noise_is_float64_noise_cut_to_24_bits():
     assert torch.equal((fine * 2**24).floor() / 2**24, coarse.double())
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numbers_are_normal(seed, dtype):
+    numbers = key(seed).normal(20, 20, dtype=dtype)
+    assert numbers.dtype == dtype
+    uniform = torch.special.ndtr(numbers.double()).flatten().sort().values
+    steps = torch.arange(1, len(uniform) + 1) / len(uniform)
+    assert (uniform - steps).abs().max() < 1.95 / len(uniform) ** 0.5  # exceeded by one seed in a thousand
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_extreme_uniform_numbers_give_normal_ones_that_are_finite_and_opposite(dtype, monkeypatch):
+    largest = 1 - 2.0 ** (-53 if dtype == torch.float64 else -24)
+    monkeypatch.setattr(Key, "uniform", lambda self, *shape, dtype: torch.tensor([0.0, 0.5, largest], dtype=dtype))
+    low, middle, high = key().normal(3, dtype=dtype).tolist()
+    assert low == -high
+    assert 5 < high < 9
+    assert 0 < middle < 1e-6
+
+
+def test_normal_noise_does_not_depend_on_the_rest_of_the_batch():
+    assert torch.equal(key().normal(3, 5)[7:8], key(index=torch.tensor([7])).normal(3, 5))
+
+
+def test_normal_numbers_may_be_asked_for_in_half_precision():
+    assert torch.equal(key().normal(9, dtype=torch.bfloat16), key().normal(9).bfloat16())
+
+
 @pytest.mark.parametrize("probability", [0.0, 1e-6, 0.1, 0.5, 0.9, 1 - 1e-6, 1.0])
 def test_keep_is_true_with_the_probability_asked(probability):
     kept = key().keep(probability, 3, 333, 5).double()

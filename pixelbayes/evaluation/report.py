@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from pixelbayes.evaluation.calibration import Calibration
 from pixelbayes.evaluation.classification import Classification, wilson_interval
 from pixelbayes.evaluation.page import Card, Listing, Page, Picture, Section, Table
 from pixelbayes.version import __version__
@@ -14,7 +15,7 @@ def run_page(
     title: str,
     summary: str,
     split: str,
-    bits_per_dim: float,
+    bits_per_dim: float | None,
     levels: int,
     image_size: tuple[int, int],
     resize: str,
@@ -23,8 +24,11 @@ def run_page(
     facts: Mapping[str, str],
     num_images: int,
     classification: Classification | None = None,
+    calibration: Calibration | None = None,
     data: Table | None = None,
     curves: Figure | None = None,
+    augmented: Figure | None = None,
+    cosines: Figure | None = None,
     samples: Figure | None = None,
     confusion: Figure | None = None,
     posteriors: Figure | None = None,
@@ -35,7 +39,7 @@ def run_page(
         title: Name of the run.
         summary: A sentence or two on what was trained on what.
         split: The split that was measured, "validation" say.
-        bits_per_dim: -log2 p(x | c) per dimension, mean over that split.
+        bits_per_dim: -log2 p(x | c) per dimension, mean over that split; None of a network without a density.
         levels: Number of values a colour can take: bits per dimension of other levels are no comparison, nor are those
             of another size or resize.
         image_size: (H, W).
@@ -45,21 +49,36 @@ def run_page(
         facts: What else would be asked: versions, device, hours, seed.
         num_images: n, images behind `bits_per_dim`.
         classification: Predictions against labels; None if the split has no labels.
+        calibration: Of the same predictions.
         data: Made by `data_table`.
-        curves: Made by the function of that name in `figures`, as are the three below.
+        curves: Made by the function of that name in `figures`, as are those below.
+        augmented: Made by `augmentations`.
+        cosines: Made by `cosine_map`.
         samples: Made by `image_grid`.
         confusion: Made by `confusion_matrix`.
         posteriors: Made by `posteriors`.
     """
     height, width = image_size
-    bits = Card("Bits per dimension", f"{bits_per_dim:.3f}", f"{levels} levels, {height}x{width} pixels, {resize}")
-    images = Card("Images", f"{num_images:,}", f"of the {split} split")
+    cards = _classification_cards(split, classification, calibration)
+    if bits_per_dim is not None:
+        note = f"{levels} levels, {height}x{width} pixels, {resize}"
+        cards.append(Card("Bits per dimension", f"{bits_per_dim:.3f}", note))
+    cards.append(Card("Images", f"{num_images:,}", f"of the {split} split"))
+    loss, rule = "Bits per dimension", "by Bayes' rule"
+    if bits_per_dim is None:
+        loss, rule = "Cross-entropy", "the softmax of the logits"
     sections = [
         _figure_section(
             "Training",
             curves,
-            "Bits per dimension, accuracy and learning rate by epoch.",
+            f"{loss}, accuracy and learning rate by epoch.",
             "The dashed line marks the epoch whose weights were selected.",
+        ),
+        _figure_section(
+            "Augmentation",
+            augmented,
+            "Training images and what augmentation makes of them.",
+            "Training images as they are, at the left, and as the network may meet them.",
         ),
         _figure_section(
             "Samples",
@@ -72,7 +91,13 @@ def run_page(
             "Single images",
             posteriors,
             "Images with bars for the probability of each class.",
-            f"p(c | x) by Bayes' rule for images of the {split} split. ✓ marks the right class, ✗ a mistake.",
+            f"p(c | x), {rule}, for images of the {split} split. ✓ marks the right class, ✗ a mistake.",
+        ),
+        _figure_section(
+            "Classes as the network is told of them",
+            cosines,
+            "Cosines between the vectors that stand for the classes.",
+            "Cosine between all that the fusion brings into the network for one class and for another; 1 is alike.",
         ),
         Section("Data", tables=(data,)) if data else None,
         Section(
@@ -85,7 +110,7 @@ def run_page(
         title=title,
         summary=summary,
         kicker="Run report",
-        cards=(*_classification_cards(split, classification), bits, images),
+        cards=cards,
         sections=[section for section in sections if section],
         footer=f"pixelbayes {__version__}",
     )
@@ -108,15 +133,21 @@ def data_table(counts: Mapping[str, Mapping[str, int]], duplicates: Mapping[str,
     return Table(rows, columns=["class", *counts], caption="Images by class and split.")
 
 
-def _classification_cards(split: str, classification: Classification | None) -> list[Card]:
+def _classification_cards(
+    split: str, classification: Classification | None, calibration: Calibration | None
+) -> list[Card]:
     if classification is None:
         return []
     low, high = classification.accuracy_interval
     interval = f"95% interval {low:.3f} to {high:.3f}, {split}, n = {classification.n:,}"
-    return [
+    cards = [
         Card("Accuracy", f"{classification.accuracy:.3f}", interval),
         Card("Macro F1", f"{classification.macro_f1:.3f}", "mean over the classes that occur"),
     ]
+    if calibration is not None:
+        note = f"nats, mean of -log p(label | x); expected calibration error {calibration.ece:.3f}"
+        cards.append(Card("Cross-entropy", f"{calibration.nll:.3f}", note))
+    return cards
 
 
 def _classification_section(

@@ -1,7 +1,5 @@
 """What a measurement leaves in a folder: figures as JSON and CSV, every prediction, pictures, and a page of it all."""
 
-import csv
-import io
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -9,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from pixelbayes.checkpoint import Checkpoint
-from pixelbayes.evaluation.figures import confusion_matrix, curves, image_grid, posteriors, save_figure
+from pixelbayes.checkpoint import Trained
+from pixelbayes.evaluation.figures import confusion_matrix, cosine_map, curves, image_grid, posteriors, save_figure
 from pixelbayes.evaluation.measure import Measurement
 from pixelbayes.evaluation.page import Table
 from pixelbayes.evaluation.report import data_table, run_page
-from pixelbayes.files import write_text
+from pixelbayes.files import csv_text, write_text
 
 METRICS = "metrics.json"
 
 
-def figures_of(checkpoint: Checkpoint, measurement: Measurement, source: str, split: str) -> dict[str, Any]:
+def figures_of(checkpoint: Trained, measurement: Measurement, source: str, split: str) -> dict[str, Any]:
     """All figures as plain values, with what must be known to compare them."""
     preprocessing = checkpoint.preprocessing
     return {
@@ -33,17 +32,19 @@ def figures_of(checkpoint: Checkpoint, measurement: Measurement, source: str, sp
         "channels": preprocessing.channels,
         "resize": preprocessing.resize,
         "epoch": checkpoint.about.get("epoch"),
+        "parameters": checkpoint.parameters,
     }
 
 
 def write_results(
     folder: Path,
-    checkpoint: Checkpoint,
+    checkpoint: Trained,
     measurement: Measurement,
     *,
     source: str,
     split: str,
-    samples: Tensor,
+    samples: Tensor | None = None,
+    augmented: Figure | None = None,
     history: Sequence[Mapping[str, Any]] = (),
     data_summary: Mapping[str, Any] | None = None,
     config_text: str = "",
@@ -56,7 +57,8 @@ def write_results(
         folder: Where to.
         source: The data, as in `DataConfig`.
         split: The split that was measured.
-        samples: uint8 levels (Y, n, C, H, W), images drawn from each class.
+        samples: uint8 levels (Y, n, C, H, W), images drawn from each class, if it draws any.
+        augmented: Made by `figures.augmentations`, if training images were changed.
         history: Rows of training, if there was any.
         data_summary: Made by `data.summary.summarise`.
         config_text: The run's config as YAML.
@@ -71,9 +73,12 @@ def write_results(
 
     names, levels = checkpoint.class_names, checkpoint.preprocessing.levels
     some = handful(measurement)
+    vectors = checkpoint.class_vectors
     pictures = {
         "curves": curves(history, checkpoint.about.get("epoch")) if history else None,
-        "samples": image_grid(samples, levels, row_labels=names),
+        "augmented": augmented,
+        "cosines": None if vectors is None else cosine_map(vectors, names),
+        "samples": None if samples is None else image_grid(samples, levels, row_labels=names),
         "confusion": confusion_matrix(measurement.classification, names) if measurement.classification else None,
         "posteriors": posteriors(
             measurement.split.pixels[some],
@@ -81,17 +86,15 @@ def write_results(
             measurement.posterior[some],
             names,
             measurement.split.labels[some],
-            measurement.log_prob[some],
+            None if measurement.log_prob is None else measurement.log_prob[some],
         ),
     }
     for name, figure in pictures.items():
         if figure is not None:
             save_figure(figure, folder / "figures" / f"{name}.png")
-    parameters = sum(weight.numel() for weight in checkpoint.network.parameters())
     page = run_page(
         title=folder.name,
-        summary=f"A class-conditional PixelCNN++ of {parameters:,} parameters, fusion "
-        f"{checkpoint.network.config.fusion}, on {source}.",
+        summary=f"{checkpoint.description}, on {source}.",
         split=split,
         bits_per_dim=measurement.bits_per_dim,
         levels=levels,
@@ -102,6 +105,7 @@ def write_results(
         facts={**(facts or {}), "torch": torch.__version__, "Python": platform.python_version()},
         num_images=len(measurement.split),
         classification=measurement.classification,
+        calibration=measurement.calibration,
         data=_counts(data_summary) if data_summary else None,
         **pictures,
     )
@@ -109,29 +113,20 @@ def write_results(
     return found
 
 
-def prediction_rows(checkpoint: Checkpoint, measurement: Measurement) -> list[list[Any]]:
-    """A head, then for each image its name, label, predicted class, p(c | x) and log p(x | c) in nats."""
+def prediction_rows(checkpoint: Trained, measurement: Measurement) -> list[list[Any]]:
+    """A head, then for each image its name, label, predicted class, p(c | x) and, if known, log p(x | c) in nats."""
     names = checkpoint.class_names
-    head = [
-        "image",
-        "label",
-        "predicted",
-        *(f"p({name} | x)" for name in names),
-        *(f"log p(x | {name})" for name in names),
-    ]
+    head = ["image", "label", "predicted", *(f"p({name} | x)" for name in names)]
+    numbers = measurement.posterior
+    if measurement.log_prob is not None:
+        head += [f"log p(x | {name})" for name in names]
+        numbers = torch.cat([numbers, measurement.log_prob], dim=1)
     labels, predicted = measurement.split.labels.tolist(), measurement.predicted.tolist()
     rows: list[list[Any]] = [head]
     for i, image in enumerate(measurement.split.names):
         label = names[labels[i]] if labels[i] >= 0 else ""
-        numbers = (*measurement.posterior[i].tolist(), *measurement.log_prob[i].tolist())
-        rows.append([image, label, names[predicted[i]], *(f"{number:.6g}" for number in numbers)])
+        rows.append([image, label, names[predicted[i]], *(f"{number:.6g}" for number in numbers[i].tolist())])
     return rows
-
-
-def csv_text(rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def handful(measurement: Measurement, count: int = 8) -> list[int]:

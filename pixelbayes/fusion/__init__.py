@@ -1,14 +1,6 @@
-"""Ways to feed the label into the network; `FUSIONS` names them."""
+"""Ways to feed the label into the network; `FUSIONS` names them, `fusion_maker` reads what a config says."""
 
 from pixelbayes.fusion.base import NO_LABEL, Condition, Fusion, FusionShape
-from pixelbayes.fusion.block import FiLM, GateAdd
-from pixelbayes.fusion.input import InputAdd
+from pixelbayes.fusion.naming import FUSIONS, fusion_maker
 
-FUSIONS: dict[str, type[Fusion]] = {
-    "none": Fusion,  # unconditional: the label is not read
-    "input-add": InputAdd,
-    "gate-add": GateAdd,
-    "film": FiLM,
-}
-
-__all__ = ["FUSIONS", "NO_LABEL", "Condition", "Fusion", "FusionShape"]
+__all__ = ["FUSIONS", "NO_LABEL", "Condition", "Fusion", "FusionShape", "fusion_maker"]

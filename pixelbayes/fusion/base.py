@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+Mlp = Literal["none", "one-hot", "embedding"]  # what a class embedding is passed through
+
 NO_LABEL = -1  # the value of a label that is not told
 
 
@@ -44,6 +46,12 @@ class Site(NamedTuple):
     stack: Literal["vertical", "horizontal", "both"]
     resolution: int  # height and width are those of the image / 2^resolution
     block: int  # counted among those of its path, stack and resolution
+    part: int = 0  # of a composition: which of its fusions the features are for
+
+    @property
+    def name(self) -> str:
+        """For modules kept by site."""
+        return "_".join(map(str, self[:4]))
 
 
 INPUT = Site("input", "both", 0, 0)
@@ -62,6 +70,10 @@ class FusionShape:
     image_size: tuple[int, int]  # H, W
     num_filters: int  # F
     blocks: tuple[Site, ...]  # every GatedResNet, in the order in which they run
+
+    def shortcut_filters(self, site: Site) -> int:
+        """Channels of a block's short-cut: 0 for the vertical stack on the way down, which has none."""
+        return self.num_filters * ((site.path == "up") + (site.stack == "horizontal"))
 
 
 class Fusion(nn.Module):
@@ -82,6 +94,19 @@ class Fusion(nn.Module):
     def prepare(self, condition: Condition) -> Features:
         return {}
 
+    def class_vectors(self, num_classes: int) -> Tensor | None:
+        """All that each class brings into the network, one after another, (Y, D); None if nothing does.
+
+        Cosines between these rows tell how alike the classes are to the network.
+        """
+        device = next((weight.device for weight in self.parameters()), torch.device("cpu"))
+        features = self.prepare(Condition(torch.arange(num_classes, device=device)))
+        return torch.cat([part.flatten(1) for part in features.values()], dim=1).float() if features else None
+
+    def statistics(self) -> dict[str, float]:
+        """Figures worth following in training, by name."""
+        return {}
+
     def at_input(self, x: Tensor, features: Features, site: Site) -> Tensor:
         """The image, (B, C, H, W) -> (B, C + input_channels, H, W), before the ones channel and the padding."""
         return x
@@ -92,6 +117,14 @@ class Fusion(nn.Module):
 
     def before_block(self, h: Tensor, features: Features, site: Site) -> Tensor:
         """What a block and its residual connection both read, (B, F, h, w) -> same."""
+        return h
+
+    def before_branch(self, h: Tensor, features: Features, site: Site) -> Tensor:
+        """What a block's convolutions read, its residual connection not, (B, F, h, w) -> same."""
+        return h
+
+    def at_shortcut(self, h: Tensor, features: Features, site: Site) -> Tensor:
+        """What a block's short-cut reads, (B, shortcut_filters, h, w) -> same."""
         return h
 
     def before_gate(self, h: Tensor, features: Features, site: Site) -> Tensor:
@@ -109,6 +142,20 @@ class Fusion(nn.Module):
     def at_output(self, h: Tensor, features: Features, site: Site) -> Tensor:
         """Before the output layer, (B, F, H, W) -> (B, F + output_channels, H, W)."""
         return h
+
+
+# every door by name, in the order in which features pass them
+DOORS = (
+    "at_input",
+    "at_stem",
+    "before_block",
+    "before_branch",
+    "at_shortcut",
+    "before_gate",
+    "scale_residual",
+    "after_block",
+    "at_output",
+)
 
 
 class LabelEmbedding(nn.Embedding):
@@ -131,20 +178,78 @@ class LabelEmbedding(nn.Embedding):
         return super().forward(label - NO_LABEL)  # a label beyond the classes is an error, never another's row
 
 
-class BlockTable(nn.Module):
-    """A vector for each class and block, looked up in one go: what most fusions are made of.
+class LabelVectors(nn.Module):
+    """A vector for each class and for NO_LABEL: an embedding, by choice passed through an MLP.
 
     Args:
-        width: Numbers for each block.
-        std: As in `LabelEmbedding`.
+        num_classes: Y; may be 0.
+        width: Numbers in a vector.
+        std: Standard deviation of the vectors' last weights at the start; 0 starts all vectors at zero.
+        mlp: "none"; "one-hot", an MLP of two layers on the one-hot label; "embedding", the same on an embedding.
+        hidden: Width of embedding and MLP.
     """
 
-    def __init__(self, shape: FusionShape, width: int, std: float):
+    def __init__(self, num_classes: int, width: int, std: float, mlp: Mlp = "none", hidden: int = 64):
         super().__init__()
-        self.blocks = shape.blocks
-        self.table = LabelEmbedding(shape.num_classes, len(shape.blocks) * width, std)
+        self.embedding = LabelEmbedding(num_classes, width if mlp == "none" else hidden, std if mlp == "none" else 1.0)
+        layers: list[nn.Module] = []
+        if mlp == "embedding":
+            layers.append(nn.Linear(hidden, hidden))
+        if mlp != "none":
+            last = nn.Linear(hidden, width)
+            nn.init.normal_(last.weight, std=std / hidden**0.5)
+            nn.init.zeros_(last.bias)
+            layers += [nn.SiLU(), last]
+        self.mlp = nn.Sequential(*layers)
+
+    def forward(self, label: Tensor) -> Tensor:
+        """int64 (B,) -> (B, width, 1, 1)."""
+        return self.mlp(self.embedding(label))[..., None, None]
+
+
+class SiteVectors(nn.Module):
+    """A vector for each class and site, all made in one go: what most fusions are made of.
+
+    Args:
+        widths: Numbers for each site.
+        num_classes, std, mlp: As in `LabelVectors`.
+    """
+
+    def __init__(self, widths: dict[Site, int], num_classes: int, std: float, mlp: Mlp = "none"):
+        super().__init__()
+        self.widths = widths
+        self.by_label = LabelVectors(num_classes, sum(widths.values()), std, mlp)
 
     def forward(self, condition: Condition) -> Features:
         """Site -> (B, width, 1, 1)."""
-        vectors = self.table(condition.label)[..., None, None].chunk(len(self.blocks), dim=1)
-        return dict(zip(self.blocks, vectors, strict=True))
+        parts = self.by_label(condition.label).split(list(self.widths.values()), dim=1)
+        return dict(zip(self.widths, parts, strict=True))
+
+
+class VectorFusion(Fusion):
+    """A vector for each class and site, made by `SiteVectors`; the subclass says at which door it acts, and how.
+
+    Args:
+        shape: The network around it.
+        widths: Numbers for each site; sites with 0 are left out.
+        std: Standard deviation of the vectors at the start; 0 starts them all at zero.
+        mlp: As in `LabelVectors`.
+    """
+
+    def __init__(self, shape: FusionShape, widths: dict[Site, int], std: float, mlp: Mlp):
+        super().__init__(shape)
+        self.vectors = SiteVectors({site: n for site, n in widths.items() if n}, shape.num_classes, std, mlp)
+
+    def prepare(self, condition: Condition) -> Features:
+        return self.vectors(condition)
+
+
+def add(h: Tensor, feature: Tensor) -> Tensor:
+    """Adds a vector (B, n, 1, 1) or a map to the first n channels; what another fusion has appended to them stays."""
+    first, appended = h.tensor_split([feature.shape[1]], dim=1)
+    return torch.cat((first + feature, appended), dim=1)
+
+
+def append(h: Tensor, feature: Tensor) -> Tensor:
+    """Concatenates a vector (B, n, 1, 1), the same at every position, or a map to the channels of h."""
+    return torch.cat((h, feature.expand(-1, -1, *h.shape[2:])), dim=1)

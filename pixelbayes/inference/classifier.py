@@ -47,7 +47,11 @@ class BayesClassifier:
 
     def posterior(self, log_prob: Tensor) -> Tensor:
         """p(c | x), (B, Y), from log p(x | c)."""
-        return torch.softmax(log_prob + self.log_prior.to(log_prob), dim=1)
+        return self.log_posterior(log_prob).exp()
+
+    def log_posterior(self, log_prob: Tensor) -> Tensor:
+        """log p(c | x), (B, Y), in nats, from log p(x | c)."""
+        return torch.log_softmax(log_prob + self.log_prior.to(log_prob), dim=1)
 
     def log_prob_of(self, log_prob: Tensor, label: Tensor) -> Tensor:
         """log p(x | label), (B,), in nats; where the label is NO_LABEL, log p(x) = log sum over c of p(c) p(x | c).

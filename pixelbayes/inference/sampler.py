@@ -31,6 +31,7 @@ def sample(
     noise: Tensor,
     *,
     temperature: float = 1.0,
+    guidance: float = 0.0,
     track: Tracker = no_progress,
 ) -> Tensor:
     """Images drawn from p(x | condition), each pixel from its distribution given the pixels before it.
@@ -43,6 +44,7 @@ def sample(
         condition: Labels, int64 (B,); or a Condition; None for no label.
         noise: Uniform numbers in [0, 1), (B, C, H, W), as from `sampling_noise`.
         temperature: T of p^(1/T) over the levels of each colour; 1 samples the model as it is.
+        guidance: w of classifier-free guidance, `Likelihood.sample`; asks for a network trained with label dropout.
         track: Wraps the loop over rows, to show progress.
 
     Returns:
@@ -58,8 +60,10 @@ def sample(
     for row in track(range(height)):
         for column in range(width):
             here = (..., slice(row, row + 1), slice(column, column + 1))
-            params = network(x, condition)[here]  # (B, P, 1, 1)
-            x[here] = network.likelihood(params).sample(noise[here], temperature).to(x.dtype)
+            told = network.likelihood(network(x, condition)[here])  # of params (B, P, 1, 1)
+            untold = network.likelihood(network(x, None)[here]) if guidance else None
+            drawn = told.sample(noise[here], temperature, guide=untold, guidance=guidance)
+            x[here] = drawn.to(x.dtype)
     return to_pixels(x, network.config.levels)
 
 
@@ -70,6 +74,7 @@ def sample_classes(
     *,
     seed: int = 0,
     temperature: float = 1.0,
+    guidance: float = 0.0,
     batch_size: int = 64,
     track: Tracker = no_progress,
 ) -> Tensor:
@@ -77,6 +82,7 @@ def sample_classes(
 
     Args:
         labels: 0 .. Y-1, or NO_LABEL.
+        temperature, guidance: As in `sample`.
         batch_size: Images drawn at a time; no image depends on it.
         track: Wraps the loop over the rows of each batch, to show progress.
 
@@ -87,7 +93,9 @@ def sample_classes(
     label = torch.tensor(labels, device=device).repeat_interleave(count)
     index = torch.arange(count, device=device).repeat(len(labels)) + (label << 32)  # classes never share noise
     parts = [
-        sample(network, some, sampling_noise(network, seed, those), temperature=temperature, track=track)
+        sample(
+            network, some, sampling_noise(network, seed, those), temperature=temperature, guidance=guidance, track=track
+        )
         for some, those in zip(label.split(batch_size), index.split(batch_size), strict=True)
     ]
     return torch.cat(parts).unflatten(0, (len(labels), count)).cpu()

@@ -1,7 +1,5 @@
 """What happens around the steps: history, files, pictures, and stopping well."""
 
-import csv
-import io
 import signal
 import threading
 import time
@@ -13,15 +11,16 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from pixelbayes import checkpoint
 from pixelbayes.errors import InterruptedRunError
 from pixelbayes.evaluation.figures import image_grid, save_figure
-from pixelbayes.files import replacing, write_text
+from pixelbayes.evaluation.history import HISTORY, best_row, write_history
+from pixelbayes.files import replacing
 from pixelbayes.inference import sample_classes
-from pixelbayes.training.module import TrainingModule
+from pixelbayes.training.module import NetworkModule, TrainingModule
 
-HISTORY = "history.csv"
 RESUME = "resume.ckpt"
 
 
@@ -36,20 +35,34 @@ class History(Callback):
         self.run = run
         self.rows: list[dict[str, float]] = []
         self.began = 0.0  # when this epoch would have begun, had it never been interrupted
+        self.images, self.training_seconds = 0, 0.0  # of this epoch, since the run last started
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.began += time.monotonic()
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.step_began = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, _: Any, index: Tensor, *__: Any
+    ) -> None:
+        self.images += len(index)
+        self.training_seconds += time.monotonic() - self.step_began
+
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        assert isinstance(module, TrainingModule)
+        assert isinstance(module, NetworkModule)
         figures = module.epoch_figures()
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=trainer.global_step)
         place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         now = time.monotonic()
-        self.rows.append({**place, **figures, "seconds": round(now - self.began, 2)})
-        self.began = now
+        speed = round(self.images / self.training_seconds, 1)
+        self.rows.append({**place, **figures, "images_per_second": speed, "seconds": round(now - self.began, 2)})
+        self.began, self.images, self.training_seconds = now, 0, 0.0
         write_history(self.rows, self.run / HISTORY)
+        limit = module.config.max_seconds
+        if limit and sum(row["seconds"] for row in self.rows) > limit:
+            trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": time.monotonic() - self.began}
@@ -85,12 +98,14 @@ class Keeper(Callback):
         run: The run folder.
         history: Whose last row tells how good the epoch was.
         about: Facts that go into each weights file.
+        command: What resumes such a run.
     """
 
-    def __init__(self, run: Path, history: History, about: dict[str, Any]):
+    def __init__(self, run: Path, history: History, about: dict[str, Any], command: str):
         self.run = run
         self.history = history
         self.about = about
+        self.command = command
         self.saved_at = time.monotonic()
         self.asked_to_stop: int | None = None
 
@@ -118,10 +133,10 @@ class Keeper(Callback):
         self.asked_to_stop = number
 
     def _farewell(self) -> str:
-        return f"stopped; `pixelbayes train --out {self.run} --resume` goes on"
+        return f"stopped; `pixelbayes {self.command} --out {self.run} --resume` goes on"
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        assert isinstance(module, TrainingModule)
+        assert isinstance(module, NetworkModule)
         if trainer.is_last_batch:
             return
         due = time.monotonic() - self.saved_at > 60 * module.config.checkpoint_minutes
@@ -130,12 +145,12 @@ class Keeper(Callback):
         self._stop_if_asked()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        assert isinstance(module, TrainingModule)
+        assert isinstance(module, NetworkModule)
         rows = self.history.rows
         about = {**self.about, **rows[-1], "selected_by": module.config.select_by}
         kept = module.as_checkpoint(about)
         checkpoint.save(kept, self.run / checkpoint.LAST)
-        if best_row(rows, module.config.select_by) is rows[-1]:
+        if best_row(rows, module.config.select_by, module.measure) is rows[-1]:
             checkpoint.save(kept, self.run / checkpoint.BEST)
         self._save_state(trainer)
         self._stop_if_asked()
@@ -148,28 +163,3 @@ class Keeper(Callback):
         with replacing(self.run / RESUME) as temporary:
             trainer.save_checkpoint(temporary)
         self.saved_at = time.monotonic()
-
-
-def best_row(rows: list[dict[str, float]], select_by: str) -> dict[str, float]:
-    """The row best on validation; of rows with equal accuracy the one with fewer bits, of equals the first."""
-
-    def worth(row: dict[str, float]) -> tuple[float, ...]:
-        bits, accuracy = -row["val/bits_per_dim"], row["val/accuracy"]
-        return (accuracy, bits) if select_by == "accuracy" and accuracy == accuracy else (bits,)
-
-    return max(rows, key=worth)
-
-
-def write_history(rows: list[dict[str, float]], path: Path) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -1,46 +1,27 @@
-"""What one chooses of training."""
+"""What one chooses of a generative network's training."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from pixelbayes.errors import InputError
+from pixelbayes.training.optimization import OptimizationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class TrainingConfig(OptimizationConfig):
     """How a network is trained."""
 
-    epochs: int = 100  # passes over the training images
-    batch_size: int = 16  # images in a step
-    optimizer: Literal["adam", "adamw"] = "adam"  # adamw for weight_decay
-    learning_rate: float = 1e-3  # at its highest
-    weight_decay: float = 0.0  # of AdamW, decoupled; Adam takes none
-    schedule: Literal["exponential", "cosine", "constant"] = "cosine"  # of the learning rate, after warm-up
-    learning_rate_decay: float = 0.999995  # exponential: the factor applied once per epoch
-    warmup_steps: int = 100  # steps in which the learning rate rises linearly from 0
-    gradient_clip: float = 1.0  # largest norm of the gradient; 0 for no limit
-    ema_decay: float = 0.999  # of the exponential moving average that is validated, sampled and saved; 0 for none
-    precision: Literal["float32", "bf16", "float64"] = "float32"  # of the network; the likelihood has float32 at least
-    device: str = "auto"  # auto, cpu, cuda or mps
+    label_dropout: float = 0.0  # share of images whose label is not told, so that log p(x) and guidance are learnt too
     select_by: Literal["bits_per_dim", "accuracy"] = "accuracy"  # what the best epoch is best at, on validation
     prior: Literal["uniform", "train"] = "uniform"  # p(c) of Bayes' rule: equal, or as often as in training
     sample_every: int = 10  # epochs between grids of samples; 0 for none
     samples_per_class: int = 4  # in those grids
-    checkpoint_minutes: float = 10.0  # at most this much training is lost to a crash within an epoch
-    logger: Literal["tensorboard", "wandb", "none"] = "tensorboard"  # besides history.csv
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "samples_per_class"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("warmup_steps", "weight_decay", "gradient_clip", "sample_every", "checkpoint_minutes"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}, expected 0 or more")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate is {self.learning_rate}, expected a number above 0")
-        if not 0 < self.learning_rate_decay <= 1:
-            raise InputError(f"learning_rate_decay is {self.learning_rate_decay}, expected above 0 and at most 1")
-        if not 0 <= self.ema_decay < 1:
-            raise InputError(f"ema_decay is {self.ema_decay}, expected at least 0 and below 1")
-        if self.weight_decay and self.optimizer == "adam":
-            raise InputError("weight_decay needs the optimizer adamw; with adam it is not decoupled from the gradient")
+        super().__post_init__()
+        if self.samples_per_class < 1:
+            raise InputError(f"samples_per_class is {self.samples_per_class}, expected at least 1")
+        if self.sample_every < 0:
+            raise InputError(f"sample_every is {self.sample_every}, expected 0 or more")
+        if not 0 <= self.label_dropout <= 1:
+            raise InputError(f"label_dropout is {self.label_dropout}, expected a probability")

@@ -3,7 +3,6 @@
 import logging
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,14 @@ import lightning as L
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from pixelbayes.devices import pick_device
-from pixelbayes.errors import InputError
 from pixelbayes.training.callbacks import RESUME, History, Keeper, SampleGrids
-from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.module import TrainingModule
+from pixelbayes.training.module import NetworkModule, TrainingModule
 from pixelbayes.training.progress import ProgressReport
 
 PRECISIONS: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed", "float64": "64-true"}
 
 
-def check_machine(config: TrainingConfig) -> None:
-    """Says at once if the machine lacks what such a run needs.
-
-    Raises:
-        InputError: If the device is not there, or not able to compute in that precision, or the logger is not there.
-    """
-    pick_device(config.device, config.precision)
-    if config.logger == "wandb" and find_spec("wandb") is None:
-        raise InputError("logger wandb needs the wandb package: pip install 'pixelbayes[wandb]'")
-
-
-def fit(module: TrainingModule, run: Path, about: dict[str, Any]) -> list[dict[str, float]]:
+def fit(module: NetworkModule, run: Path, about: dict[str, Any]) -> list[dict[str, float]]:
     """Trains to the last epoch, from the run folder's saved state if it has one.
 
     Args:
@@ -50,14 +36,15 @@ def fit(module: TrainingModule, run: Path, about: dict[str, Any]) -> list[dict[s
     config = module.config
     state = run / RESUME
     history = History(run)
-    keeper = Keeper(run, history, about)
+    keeper = Keeper(run, history, about, module.command)
+    pictures = [SampleGrids(run)] if isinstance(module, TrainingModule) else []
     trainer = L.Trainer(
         accelerator={"mps": "mps", "cuda": "gpu", "cpu": "cpu"}[pick_device(config.device, config.precision).type],
         devices=1,
         precision=PRECISIONS[config.precision],
         max_epochs=config.epochs,
         logger=LOGGERS[config.logger](run),
-        callbacks=[history, ProgressReport(history), SampleGrids(run), keeper],
+        callbacks=[history, ProgressReport(history), *pictures, keeper],
         default_root_dir=run,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, len(module.train_dataloader())),

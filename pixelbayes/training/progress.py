@@ -8,8 +8,11 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pixelbayes.training.callbacks import History, best_row
-from pixelbayes.training.module import TrainingModule
+from pixelbayes.evaluation.history import best_row
+from pixelbayes.training.callbacks import History
+from pixelbayes.training.module import NetworkModule
+
+MEASURES = {"bits_per_dim": "bits per dimension", "cross_entropy": "cross-entropy"}  # in words
 
 
 class ProgressReport(Callback):
@@ -40,14 +43,14 @@ class ProgressReport(Callback):
         self.bar.update(self.task, description="validating")
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        assert isinstance(module, TrainingModule)
+        assert isinstance(module, NetworkModule)
         row = self.history.rows[-1]
-        best = best_row(self.history.rows, module.config.select_by) is row
+        best = best_row(self.history.rows, module.config.select_by, module.measure) is row
         self.console.print(
             f"epoch {row['epoch']:>3}/{trainer.max_epochs}   "
-            f"bits per dimension: train {row['train/bits_per_dim']:.3f}, "
-            f"validation {row['val/bits_per_dim']:.3f}   accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s"
-            + ("   best so far" if best else "")
+            f"{MEASURES[module.measure]}: train {row[f'train/{module.measure}']:.3f}, "
+            f"validation {row[f'val/{module.measure}']:.3f}   "
+            f"accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s" + ("   best so far" if best else "")
         )
         self.bar.update(self.task, description="drawing and saving")
 

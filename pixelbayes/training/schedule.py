@@ -2,17 +2,17 @@
 
 import math
 
-from pixelbayes.training.config import TrainingConfig
+from pixelbayes.training.optimization import OptimizationConfig
 
 
-def learning_rate_factor(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+def learning_rate_factor(config: OptimizationConfig, step: int, steps_per_epoch: int) -> float:
     """The share of `config.learning_rate` at a step: a linear warm-up, times the schedule.
 
     Args:
         step: Counted from 0.
         steps_per_epoch: Steps in an epoch.
 
-    >>> config = TrainingConfig(epochs=10, warmup_steps=0, schedule="cosine")
+    >>> config = OptimizationConfig(epochs=10, warmup_steps=0, schedule="cosine")
     >>> [round(learning_rate_factor(config, step, 1), 2) for step in (0, 5, 9)]
     [1.0, 0.5, 0.02]
     """

@@ -8,9 +8,11 @@ from networks import random_images, tiny_model
 
 from pixelbayes.checkpoint import Checkpoint
 from pixelbayes.data import Split
+from pixelbayes.evaluation.calibration import Calibration
 from pixelbayes.evaluation.classification import Classification
 from pixelbayes.evaluation.measure import Measurement
-from pixelbayes.evaluation.results import csv_text, figures_of, handful, prediction_rows, write_results
+from pixelbayes.evaluation.results import figures_of, handful, prediction_rows, write_results
+from pixelbayes.files import csv_text
 from pixelbayes.images import Preprocessing
 
 NAMES = ("ant", "giant bee, striped", "<cow>")
@@ -39,9 +41,11 @@ def measurement(labels, predicted, sureness):
     return Measurement(
         split=split,
         log_prob=posterior.log() - 300,
-        posterior=posterior,
+        log_posterior=posterior.log(),
         bits_per_dim=1.5,
         classification=Classification.of(torch.tensor(predicted), split.labels, NAMES) if known else None,
+        calibration=Calibration.of(posterior.log(), split.labels) if known else None,
+        images_per_second=10.0,
     )
 
 
@@ -102,15 +106,15 @@ def test_results_are_files_that_agree(tmp_path):
     assert (row["accuracy"], row["bits_per_dim"], row["data"]) == ("0.5", "1.5", "zoo")
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 4
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {
-        *("confusion", "curves", "posteriors", "samples")
+        *("confusion", "cosines", "curves", "posteriors", "samples")
     }
     page = (tmp_path / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert "&lt;cow&gt;" in page
     assert "seed: 0" in page
 
 
 def test_without_labels_and_history_there_is_no_confusion_and_no_curve(tmp_path):
     assert written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))["accuracy"] is None
-    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"posteriors", "samples"}
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"cosines", "posteriors", "samples"}
     assert "Accuracy" not in (tmp_path / "index.html").read_text()

@@ -7,7 +7,8 @@ from runs import tiny_module
 
 from pixelbayes import checkpoint
 from pixelbayes.errors import InterruptedRunError
-from pixelbayes.training.callbacks import HISTORY, RESUME, best_row, read_history
+from pixelbayes.evaluation.history import HISTORY, best_row, read_history
+from pixelbayes.training.callbacks import RESUME
 from pixelbayes.training.fitting import fit
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.objectives import generative

@@ -8,9 +8,10 @@ from runs import tiny_module
 
 from pixelbayes import checkpoint
 from pixelbayes.errors import InputError, InterruptedRunError
+from pixelbayes.evaluation.history import HISTORY, read_history
+from pixelbayes.runs import check_machine
 from pixelbayes.training import TrainingConfig
-from pixelbayes.training.callbacks import HISTORY, read_history
-from pixelbayes.training.fitting import check_machine, fit
+from pixelbayes.training.fitting import fit
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.objectives import generative
 
@@ -42,7 +43,8 @@ def ending(number, end):
 
 def outcome(run):
     """All that a run leaves of numbers, but for the time it took."""
-    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in read_history(run / HISTORY)]
+    clock = {"seconds", "images_per_second"}
+    rows = [{name: row[name] for name in row.keys() - clock} for row in read_history(run / HISTORY)]
     kept = [checkpoint.load(run / name) for name in (checkpoint.BEST, checkpoint.LAST)]
     weights = [torch.cat([weight.flatten() for weight in each.network.parameters()]).tolist() for each in kept]
     return rows, weights, [each.about["epoch"] for each in kept]
@@ -143,7 +145,7 @@ def test_tensorboard_files_are_there_by_default_and_none_without_a_logger(tmp_pa
 
 
 def test_what_the_machine_lacks_is_told_before_anything_starts(monkeypatch):
-    monkeypatch.setattr("pixelbayes.training.fitting.find_spec", lambda name: None)
+    monkeypatch.setattr("pixelbayes.runs.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install 'pixelbayes\\[wandb\\]'"):
         check_machine(TrainingConfig(logger="wandb"))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)

@@ -56,7 +56,7 @@ def test_a_validation_that_is_not_finite_stops_the_run_and_keeps_the_weights_bef
         validate(*inputs)
         calls.append(1)
         if len(calls) == 4:  # the second epoch's last batch of two
-            module.validation_bits.update(torch.tensor(torch.inf))
+            module.validation_measure.update(torch.tensor(torch.inf))
 
     monkeypatch.setattr(module, "validation_step", spoil)
     with pytest.raises(DivergedError, match="the loss on validation became inf at step 6"):

@@ -13,6 +13,7 @@ Series = tuple[list[int], list[float]]
 
 PANELS = {  # axis label -> (relative height, {line label: key of the history})
     "bits per dimension": (3, {"train": "train/bits_per_dim", "validation": "val/bits_per_dim"}),
+    "cross-entropy (nats)": (3, {"train": "train/cross_entropy", "validation": "val/cross_entropy"}),
     "accuracy": (2, {"validation": "val/accuracy"}),
     "learning rate": (1, {"": "learning_rate"}),
 }
@@ -21,11 +22,11 @@ COLOURS = {"train": SOFT, "validation": BLUE}
 
 @styled
 def curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> Figure:
-    """Bits per dimension, accuracy and learning rate by epoch, one above the other; what was never logged is left out.
+    """What `PANELS` names by epoch, one panel above the other; what was never logged is left out.
 
     Args:
-        history: Rows as they stand in a metrics csv, keyed "epoch", "train/bits_per_dim", "val/bits_per_dim",
-            "val/accuracy", "learning_rate"; numbers may be strings, and a value may be missing, None or "".
+        history: Rows as they stand in a metrics csv, keyed "epoch" and as `PANELS` says; numbers may be
+            strings, and a value may be missing, None or "".
         best_epoch: The epoch whose weights were selected; marked in every panel.
 
     Raises:

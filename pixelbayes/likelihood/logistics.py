@@ -1,43 +1,16 @@
-"""What the network's output means: a discretised mixture of logistics over each pixel."""
-
-import math
+"""The discretised mixture of logistics over each pixel, PixelCNN++'s likelihood."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelbayes.likelihood.base import Likelihood, at_least_float32
 from pixelbayes.pixels import to_level, to_x
 
 LOG_SCALE_RANGE = (-7.0, 7.0)  # below as the authors; above so that a bin's mass stays a normal number
 
 
-def bits_per_dim(nll: Tensor, dims: int) -> Tensor:
-    """Bits per dimension, nll / (dims ln 2), from nats per image; any shape.
-
-    Args:
-        nll: Negative log-likelihood of images on their own levels, in nats.
-        dims: Numbers in an image, C H W.
-    """
-    return nll / (dims * math.log(2))
-
-
-def draw(log_prob: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-    """Inverts the discrete CDF of p^(1/T): the lowest level whose cumulative probability exceeds the noise.
-
-    Args:
-        log_prob: Log-probabilities of the levels, shape (..., L), in nats; need not be normalised.
-        noise: Uniform numbers in [0, 1), shape (...).
-        temperature: T; 1 samples the distribution as it is, towards 0 its mode.
-
-    Returns:
-        Levels, int64 (...), in 0 .. L-1.
-    """
-    cdf = torch.softmax(log_prob / temperature, dim=-1).cumsum(dim=-1)
-    noise = noise.to(cdf.dtype)[..., None] * cdf[..., -1:]  # the last sum is 1 but for rounding
-    return (cdf <= noise).sum(dim=-1).clamp(max=log_prob.shape[-1] - 1)
-
-
-class MixtureOfLogistics:
+class MixtureOfLogistics(Likelihood):
     """Discretised mixture of K logistics over one C-channel pixel at each position.
 
     Salimans et al. (2017), https://arxiv.org/abs/1701.05517, section 2.1, Eq. 2; later channels shift with earlier
@@ -60,17 +33,19 @@ class MixtureOfLogistics:
         """Numbers that describe one component: a logit, means, log-scales and coefficients."""
         return 1 + 2 * channels + (3 if channels == 3 else 0)
 
+    @classmethod
+    def num_params(cls, channels: int, levels: int, num_mixtures: int) -> int:
+        return num_mixtures * cls.numbers_per_mixture(channels)
+
     def __init__(self, params: Tensor, channels: int, levels: int):
-        if params.dtype in (torch.float16, torch.bfloat16):
-            params = params.float()
+        params = at_least_float32(params)
         num_mixtures, rest = divmod(params.shape[1], self.numbers_per_mixture(channels))
         if rest or not num_mixtures:
             raise ValueError(
                 f"params has {params.shape[1]} channels, expected a multiple of {self.numbers_per_mixture(channels)} "
                 f"for images of {channels} channels"
             )
-        self.channels = channels
-        self.levels = levels
+        super().__init__(channels, levels, params.dtype)
         self.mixture_logits = params[:, :num_mixtures]  # (B, K, H, W)
         per_colour = params[:, num_mixtures:].unflatten(1, (channels, -1, num_mixtures))  # (B, C, 2 or 3, K, H, W)
         self.means = per_colour[:, :, 0]  # (B, C, K, H, W)
@@ -78,14 +53,6 @@ class MixtureOfLogistics:
         self.coeffs = per_colour[:, :, 2].tanh() if channels == 3 else None
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log-probability of each pixel, its channels taken together.
-
-        Args:
-            x: Images, shape (B, C, H, W), on the L levels in [-1, 1].
-
-        Returns:
-            Shape (B, H, W), in nats; `-log_prob(x).sum((1, 2))` is the nll of each image.
-        """
         x = x.to(self.means.dtype)
         components = self.log_weights()
         for colour in range(self.channels):
@@ -95,29 +62,14 @@ class MixtureOfLogistics:
             components = components + self._log_bin(here, level, mean, log_scale)
         return components.logsumexp(dim=1)
 
-    def sample(self, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        """Draws each pixel, colour by colour, by inverting the discrete CDF with one uniform number a colour.
-
-        A colour's distribution over the levels is the mixture under the responsibilities that the colours before it
-        leave; so one number serves component and level alike, and every value lies on the grid as it is drawn.
-
-        Args:
-            noise: Uniform numbers in [0, 1), shape (B, C, H, W).
-            temperature: T of p^(1/T) over the levels of each colour, renormalised.
-
-        Returns:
-            x in [-1, 1], shape (B, C, H, W).
-        """
-        x = torch.empty_like(noise, dtype=self.means.dtype)
+    def colour_log_prob(self, colour: int, x: Tensor) -> Tensor:
         log_weights = self.log_weights()
-        for colour in range(self.channels):
-            components = self.level_log_prob(colour, x)  # (B, K, H, W, L)
-            log_prob = (log_weights[..., None] + components).logsumexp(dim=1)
-            level = draw(log_prob, noise[:, colour], temperature)  # (B, H, W)
-            x[:, colour] = to_x(level, self.levels, x.dtype)
-            index = level[:, None, :, :, None].expand(*log_weights.shape, 1)
-            log_weights = log_weights + components.gather(-1, index).squeeze(-1)
-        return x
+        for earlier in range(colour):
+            mean, log_scale = self._conditional(earlier, x)
+            here = x[:, earlier, None]  # (B, 1, H, W)
+            log_weights = log_weights + self._log_bin(here, to_level(here, self.levels), mean, log_scale)
+        responsibilities = log_weights.log_softmax(dim=1)[..., None]  # what the earlier colours leave, (B, K, H, W, 1)
+        return (responsibilities + self.level_log_prob(colour, x)).logsumexp(dim=1)
 
     def log_weights(self) -> Tensor:
         """Log of the mixture weights before any colour is seen, (B, K, H, W)."""
