@@ -316,8 +316,8 @@ def _cells(row: Row, report_on: str) -> list[str]:
 def _legend(base: ExperimentConfig, seeds: Sequence[int]) -> str:
     over = f"Mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "One seed"
     return (
-        f"{over}; each run {base.training.epochs} epochs, its weights selected by {base.training.select_by} on validation. "
-        "Bits per dimension are of p(x | label), on the levels and size named in the config."
+        f"{over}; each run {base.training.epochs} epochs, its weights selected by {base.training.select_by} on "
+        "validation. Bits per dimension are of p(x | label), on the levels and size named in the config."
     )
 
 
