@@ -16,7 +16,7 @@ from pixelbayes.devices import pick_device
 from pixelbayes.evaluation.measure import measure_baseline
 from pixelbayes.evaluation.results import write_results
 from pixelbayes.resnet import ResNet, ResNetArchitecture, ResNetConfig
-from pixelbayes.runs import RunConfig, augmented_images, begin, command_line
+from pixelbayes.runs import RunConfig, augmented_images, begin, command_line, run_facts
 from pixelbayes.training import ClassifierTrainingConfig
 
 
@@ -84,14 +84,7 @@ def train_baseline(
         data_summary=summary,
         config_text=config.as_yaml(),
         command=trained.about["command"],
-        facts={
-            "device": str(next(trained.network.parameters()).device),
-            "threads": str(torch.get_num_threads()),
-            "seed": str(config.seed),
-            "selected": f"epoch {trained.about['epoch']} of {len(history)}, by {config.training.select_by}",
-            "time in epochs": f"{sum(row['seconds'] for row in history):.0f} s",
-            "name of the weights": trained.digest,
-        },
+        facts=run_facts(trained, config, history) | {"name of the weights": trained.digest},
     )
 
 

@@ -21,7 +21,7 @@ from pixelbayes.inference import sample_classes
 from pixelbayes.model import Architecture, PixelCNN, PixelCNNConfig
 from pixelbayes.pixels import to_x
 from pixelbayes.progress import track
-from pixelbayes.runs import RunConfig, augmented_images, begin, check_folder, command_line
+from pixelbayes.runs import RunConfig, augmented_images, begin, check_folder, command_line, run_facts
 from pixelbayes.training import TrainingConfig
 
 
@@ -128,13 +128,7 @@ def _report(
         data_summary=summary,
         config_text=config.as_yaml(),
         command=trained.about["command"],
-        facts={
-            "device": str(next(trained.network.parameters()).device),
-            "threads": str(torch.get_num_threads()),
-            "seed": str(config.seed),
-            "selected": f"epoch {trained.about['epoch']} of {len(history)}, by {config.training.select_by}",
-            "time in epochs": f"{sum(row['seconds'] for row in history):.0f} s",
-        },
+        facts=run_facts(trained, config, history),
     )
 
 

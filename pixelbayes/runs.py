@@ -5,15 +5,18 @@ import datetime
 import json
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from matplotlib.figure import Figure
 from rich.console import Console
 
 from pixelbayes import checkpoint
+from pixelbayes.checkpoint import Trained
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData, load_data
 from pixelbayes.data.summary import summarise, summary_table
 from pixelbayes.devices import pick_device
@@ -110,6 +113,17 @@ def augmented_images(data: ImageData, config: AugmentationConfig, seed: int, cou
     train = data.split("train").pixels
     some = permutation(seed, "shown", 0, len(train))[:count]
     return augmentations(train[some], data.preprocessing.levels, config, seed)
+
+
+def run_facts(trained: Trained, config: RunConfig, history: Sequence[Mapping[str, float]]) -> dict[str, str]:
+    """What else one would ask of a run that has ended, for its page."""
+    return {
+        "device": str(next(trained.network.parameters()).device),
+        "threads": str(torch.get_num_threads()),
+        "seed": str(config.seed),
+        "selected": f"epoch {trained.about['epoch']} of {len(history)}, by {config.training.select_by}",
+        "time in epochs": f"{sum(row['seconds'] for row in history):.0f} s",
+    }
 
 
 def differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
