@@ -88,6 +88,11 @@ class Conv2d(nn.Module):
             if self.gain is not None:
                 self.gain.copy_(self._norm().flatten())
 
+    def fold(self) -> None:
+        """Stores the weight as it convolves, and gives the normalisation up: a network in use needs it once."""
+        self.v = nn.Parameter(self.weight.detach(), requires_grad=False)
+        self.gain = None
+
     def initialise(self, outputs: Tensor) -> Tensor:
         """Rescales and shifts so that these outputs get mean 0 and deviation `init_scale`; returns them so changed."""
         with torch.no_grad():
