@@ -1,6 +1,7 @@
 """The command line: parses, calls `experiment`, prints. What is heavy is imported when a command needs it."""
 
 import sys
+from argparse import BooleanOptionalAction
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,22 @@ def sample(arguments: list[str]) -> None:
         "--guidance", type=float, default=0.0, help="w of classifier-free guidance (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="which images of the endless series (default: %(default)s)")
+    parser.add_argument("--given", type=Path, metavar="IMAGE", help="an image to complete; say how much of it to keep:")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--rows", type=int, metavar="N", help="its first N rows")
+    kept.add_argument("--pixels", type=int, metavar="N", help="its first N pixels, row by row from the left")
+    parser.add_argument(
+        "--plain", action="store_true", help="the slow sampler, which runs the whole network each pixel"
+    )
+    parser.add_argument(
+        "--compile",
+        action=BooleanOptionalAction,
+        help="compile the sampler: half a minute more, then about twice as fast; if not said, where it pays",
+    )
     _add_device(parser)
     options = parser.parse_args(arguments)
+    if (options.given is None) != (options.rows is None and options.pixels is None):
+        parser.error("--given IMAGE and one of --rows N, --pixels N go together")
 
     from pixelbayes import experiment, runs
 
@@ -134,6 +149,11 @@ def sample(arguments: list[str]) -> None:
         temperature=options.temperature,
         guidance=options.guidance,
         seed=options.seed,
+        given=options.given,
+        rows=options.rows,
+        pixels=options.pixels,
+        plain=options.plain,
+        compiled=options.compile,
         device=options.device,
     )
     print(f"{len(files)} images in {out}")

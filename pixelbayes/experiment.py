@@ -17,7 +17,7 @@ from pixelbayes.evaluation.measure import Measurement, measure
 from pixelbayes.files import safe_name
 from pixelbayes.fusion import NO_LABEL
 from pixelbayes.images import open_image, save_image
-from pixelbayes.inference import sample_classes
+from pixelbayes.inference import Given, sample_classes
 from pixelbayes.model import Architecture, PixelCNN, PixelCNNConfig
 from pixelbayes.pixels import to_x
 from pixelbayes.progress import track
@@ -154,6 +154,11 @@ def sample(
     temperature: float = 1.0,
     guidance: float = 0.0,
     seed: int = 0,
+    given: Path | None = None,
+    rows: int | None = None,
+    pixels: int | None = None,
+    plain: bool = False,
+    compiled: bool | None = None,
     device: str = "auto",
 ) -> list[Path]:
     """Draws images and saves each as a PNG, `class-0000.png` and on.
@@ -163,6 +168,8 @@ def sample(
         out: The folder to save into; none of the files may exist.
         classes: Names or numbers of classes; None for all.
         count: Images of each class.
+        given: An image file to complete: its first `rows` rows, or its first `pixels` pixels, are kept.
+        temperature, guidance, seed, plain, compiled: As in `sample_classes`.
 
     Returns:
         The files, class by class.
@@ -182,12 +189,29 @@ def sample(
     if taken:
         raise InputError(f"{taken[0]} exists, and {len(taken) - 1} more; give another --out")
     drawn = sample_classes(
-        trained.network, labels, count, seed=seed, temperature=temperature, guidance=guidance, track=_rows
+        trained.network,
+        labels,
+        count,
+        seed=seed,
+        temperature=temperature,
+        guidance=guidance,
+        given=_given(trained, given, rows, pixels) if given else None,
+        plain=plain,
+        compiled=compiled,
+        track=_rows,
     )
-    for of_class, pixels in zip(files, drawn, strict=True):
-        for file, image in zip(of_class, pixels, strict=True):
+    for of_class, series in zip(files, drawn, strict=True):
+        for file, image in zip(of_class, series, strict=True):
             save_image(file, image, trained.preprocessing.levels)
     return [file for of_class in files for file in of_class]
+
+
+def _given(trained: Checkpoint, image: Path, rows: int | None, pixels: int | None) -> Given:
+    height, width = trained.network.config.image_size
+    name, kept, most = ("rows", rows, height) if rows is not None else ("pixels", pixels or 0, height * width)
+    if not 0 <= kept <= most:
+        raise InputError(f"{name} is {kept}, expected 0 to {most}: the network's images are {height} x {width}")
+    return Given(trained.preprocessing(open_image(image))[None], kept * width if name == "rows" else kept)
 
 
 def classify(run: str | Path, images: list[Path], *, device: str = "auto") -> tuple[Checkpoint, Measurement]:

@@ -204,20 +204,27 @@ class PixelCNN(nn.Module):
             if resolution > 0:
                 stacks = self.grow[resolution - 1](stacks)
 
-        out = self.fusion.at_output(stacks[1], features, OUTPUT)
-        return self.to_params(F.elu(out))[:, :, :height, :width]
+        return self.head(stacks[1], features)[:, :, :height, :width]
 
     def stem(self, x: Tensor, features: Features) -> Stacks:
-        """The way in: affine map, input door, ones channel, padding; then the first convolutions, shifted."""
+        """The way in: padding, and the first convolutions, shifted."""
         height, width = x.shape[-2:]
-        x = self.fusion.at_input((x - self.mean) / self.std, features, INPUT)
-        x = torch.cat((x, x.new_ones(len(x), 1, height, width)), dim=1)  # ones channel: tells black pixels from padding
         multiple = 2 ** (RESOLUTIONS - 1)
-        x = F.pad(x, (0, -width % multiple, 0, -height % multiple))
+        x = F.pad(self.read(x, features), (0, -width % multiple, 0, -height % multiple))
         vertical = down_shift(self.stem_vertical(x))  # the rows above
         above = down_shift(self.stem_above(x))  # the row above
         horizontal = above + right_shift(self.stem_left(x))  # and the pixel to the left
         return self.fusion.at_stem(vertical, features, STEM[0]), self.fusion.at_stem(horizontal, features, STEM[1])
+
+    def read(self, x: Tensor, features: Features) -> Tensor:
+        """What the first convolutions see of an image: affine map, input door, ones channel."""
+        x = self.fusion.at_input((x - self.mean) / self.std, features, INPUT)
+        ones = x.new_ones(len(x), 1, *x.shape[2:])  # tells black pixels from padding
+        return torch.cat((x, ones), dim=1)
+
+    def head(self, h: Tensor, features: Features) -> Tensor:
+        """The way out: output door and last layer, (B, F, H, W) -> (B, P, H, W)."""
+        return self.to_params(F.elu(self.fusion.at_output(h, features, OUTPUT)))
 
     def run_pair(
         self, pair: BlockPair, stacks: Stacks, features: Features, key: Key | None, kept: Stacks | None = None

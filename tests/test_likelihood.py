@@ -402,3 +402,31 @@ def test_guidance_draws_each_colour_from_the_two_conditionals_each_following_its
         one, other = (p[tuple(drawn[0, :colour])].reshape(levels, -1).sum(dim=1) for p in (told, untold))
         expected = (one / one.sum()) ** (1 + guidance) * (other / other.sum()) ** -guidance
         assert (shares(drawn[:, colour], levels) - expected / expected.sum()).abs().max() <= 1 / count
+
+
+# Inversion of the CDF without adding up the levels
+
+
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+@pytest.mark.parametrize("spread", [0.3, 3.0, 30.0])
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 3), (1, 5), (3, 17), (3, 100), (1, 255), (3, 256)])
+def test_inversion_draws_what_adding_up_every_level_draws(kind, channels, levels, spread):
+    generator = torch.Generator().manual_seed(levels)
+    count = LIKELIHOODS[kind].num_params(channels, levels, 3)
+    params = spread * torch.randn(40, count, 2, 3, generator=generator, dtype=torch.float64)
+    noise = torch.rand(40, channels, 2, 3, generator=generator, dtype=torch.float64)
+    likelihood = LIKELIHOODS[kind](params, channels, levels)
+    torch.testing.assert_close(likelihood.invert(noise), likelihood.sample(noise), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 5, 16, 17, 255, 256])
+def test_evenly_spaced_noise_is_inverted_to_every_level_in_its_share(levels):
+    count = 2000
+    noise = ((torch.arange(count, dtype=torch.float64) + 0.5) / count).view(-1, 1, 1, 1)
+    params = (
+        torch.tensor([0.0, 0.3, 0.0, 0.2, -0.5, -1.5], dtype=torch.float64).view(1, 6, 1, 1).expand(count, -1, -1, -1)
+    )
+    mixture = MixtureOfLogistics(params, channels=1, levels=levels)
+    drawn = torch.bincount(to_level(mixture.invert(noise), levels).flatten(), minlength=levels) / count
+    expected = mixture.colour_log_prob(0, noise)[0, 0, 0].exp()
+    torch.testing.assert_close(drawn.double(), expected, rtol=0, atol=1.01 / count)

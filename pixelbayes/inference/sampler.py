@@ -1,14 +1,12 @@
 """Ancestral sampling, pixel by pixel: the plain path, and the oracle of every faster one."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from pixelbayes.fusion import Condition
+from pixelbayes.inference.completion import Given
 from pixelbayes.model import PixelCNN
-from pixelbayes.pixels import to_pixels
+from pixelbayes.pixels import to_pixels, to_x
 from pixelbayes.progress import Tracker, no_progress
 from pixelbayes.randomness import Key
 
@@ -32,6 +30,7 @@ def sample(
     *,
     temperature: float = 1.0,
     guidance: float = 0.0,
+    given: Given | None = None,
     track: Tracker = no_progress,
 ) -> Tensor:
     """Images drawn from p(x | condition), each pixel from its distribution given the pixels before it.
@@ -45,6 +44,7 @@ def sample(
         noise: Uniform numbers in [0, 1), (B, C, H, W), as from `sampling_noise`.
         temperature: T of p^(1/T) over the levels of each colour; 1 samples the model as it is.
         guidance: w of classifier-free guidance, `Likelihood.sample`; asks for a network trained with label dropout.
+        given: Pixels that are known, and kept.
         track: Wraps the loop over rows, to show progress.
 
     Returns:
@@ -57,50 +57,16 @@ def sample(
         raise ValueError(f"temperature is {temperature}, expected a number above 0")
     height, width = noise.shape[-2:]
     x = torch.zeros_like(noise)
+    known = 0
+    if given is not None:
+        x, known = x + to_x(given.pixels.to(noise.device), network.config.levels, noise.dtype), given.known
     for row in track(range(height)):
         for column in range(width):
+            if row * width + column < known:
+                continue
             here = (..., slice(row, row + 1), slice(column, column + 1))
             told = network.likelihood(network(x, condition)[here])  # of params (B, P, 1, 1)
             untold = network.likelihood(network(x, None)[here]) if guidance else None
             drawn = told.sample(noise[here], temperature, guide=untold, guidance=guidance)
             x[here] = drawn.to(x.dtype)
     return to_pixels(x, network.config.levels)
-
-
-def sample_classes(
-    network: PixelCNN,
-    labels: Sequence[int],
-    count: int,
-    *,
-    seed: int = 0,
-    temperature: float = 1.0,
-    guidance: float = 0.0,
-    batch_size: int = 64,
-    track: Tracker = no_progress,
-) -> Tensor:
-    """The first `count` images of each class, of the endless series that the seed stands for.
-
-    Args:
-        labels: 0 .. Y-1, or NO_LABEL.
-        temperature, guidance: As in `sample`.
-        batch_size: Images drawn at a time; no image depends on it.
-        track: Wraps the loop over the rows of each batch, to show progress.
-
-    Returns:
-        uint8 levels, (len(labels), count, C, H, W).
-    """
-    device = next(network.parameters()).device
-    label = torch.tensor(labels, device=device).repeat_interleave(count)
-    index = torch.arange(count, device=device).repeat(len(labels)) + (label << 32)  # classes never share noise
-    parts = [
-        sample(
-            network, some, sampling_noise(network, seed, those), temperature=temperature, guidance=guidance, track=track
-        )
-        for some, those in zip(label.split(batch_size), index.split(batch_size), strict=True)
-    ]
-    return torch.cat(parts).unflatten(0, (len(labels), count)).cpu()
-
-
-def sample_class(network: PixelCNN, label: int, count: int, **how: Any) -> Tensor:
-    """The first `count` images of one class, uint8 (count, C, H, W); arguments as in `sample_classes`."""
-    return sample_classes(network, [label], count, **how)[0]

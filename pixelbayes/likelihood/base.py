@@ -105,3 +105,7 @@ class Likelihood(ABC):
             level = draw(log_prob, noise[:, colour], temperature)  # (B, H, W)
             x[:, colour] = to_x(level, self.levels, self.dtype)
         return x
+
+    def invert(self, noise: Tensor) -> Tensor:
+        """What `sample` draws at temperature 1 without guidance, by the shortest way the distribution allows."""
+        return self.sample(noise)

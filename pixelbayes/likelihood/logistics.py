@@ -1,5 +1,7 @@
 """The discretised mixture of logistics over each pixel, PixelCNN++'s likelihood."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -70,6 +72,33 @@ class MixtureOfLogistics(Likelihood):
             log_weights = log_weights + self._log_bin(here, to_level(here, self.levels), mean, log_scale)
         responsibilities = log_weights.log_softmax(dim=1)[..., None]  # what the earlier colours leave, (B, K, H, W, 1)
         return (responsibilities + self.level_log_prob(colour, x)).logsumexp(dim=1)
+
+    def invert(self, noise: Tensor) -> Tensor:
+        # the mass up to a level is a sum of K sigmoids: no need to add up those of all levels below
+        x = torch.zeros_like(noise, dtype=self.dtype)
+        log_weights = self.log_weights()
+        for colour in range(self.channels):
+            mean, log_scale = self._conditional(colour, x)
+            level = self._search(noise[:, colour], log_weights.softmax(dim=1), mean, log_scale)  # (B, H, W)
+            x[:, colour] = to_x(level, self.levels, self.dtype)
+            if colour < self.channels - 1:
+                log_weights = log_weights + self._log_bin(x[:, colour, None], level[:, None], mean, log_scale)
+        return x
+
+    def _search(self, noise: Tensor, weights: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """The lowest level whose cumulative probability exceeds the noise, (B, H, W): its block first, then itself."""
+        block = math.isqrt(self.levels - 1) + 1  # levels, about as many as there are blocks
+        ends = torch.arange(block - 1, self.levels - 1, block, device=noise.device)  # the last level needs no edge
+        first = block * self._count_below(ends.expand(*noise.shape, -1), noise, weights, mean, log_scale)
+        within = first[..., None] + torch.arange(block - 1, device=noise.device)
+        return (first + self._count_below(within, noise, weights, mean, log_scale)).clamp(max=self.levels - 1)
+
+    def _count_below(self, level: Tensor, noise: Tensor, weights: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """How many of some levels, (B, H, W, N), have a cumulative probability that does not exceed the noise."""
+        edge = to_x(level, self.levels, mean.dtype)[:, None] + 1 / (self.levels - 1)  # (B, 1, H, W, N)
+        below = torch.sigmoid((edge - mean[..., None]) * torch.exp(-log_scale)[..., None])  # (B, K, H, W, N)
+        cumulative = (weights[..., None] * below).sum(dim=1)
+        return (cumulative <= noise.to(cumulative.dtype)[..., None]).sum(dim=-1)
 
     def log_weights(self) -> Tensor:
         """Log of the mixture weights before any colour is seen, (B, K, H, W)."""

@@ -5,7 +5,7 @@ import torch
 from networks import every_image, randomised, tiny_model
 
 from pixelbayes.fusion import FUSIONS, NO_LABEL
-from pixelbayes.inference import sample, sample_class, sampling_noise
+from pixelbayes.inference import sample, sampling_noise
 
 
 def coins(fusion="film", **changes):
@@ -71,28 +71,6 @@ def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(fusion):
     together = sample(model, label, sampling_noise(model, 5, index))
     alone = sample(model, label[2:3], sampling_noise(model, 5, index[2:3]))
     assert torch.equal(together[2:3], alone)
-
-
-def test_a_series_is_the_same_whatever_the_batch_size_and_goes_on_where_it_was_shorter():
-    model = randomised(tiny_model(image_size=(3, 5), levels=256))
-    series = sample_class(model, 1, 5, seed=3, batch_size=2)
-    assert series.shape == (5, 3, 3, 5)
-    assert series.dtype == torch.uint8
-    assert torch.equal(series, sample_class(model, 1, 5, seed=3))
-    assert torch.equal(series[:3], sample_class(model, 1, 3, seed=3))
-
-
-def test_seed_step_and_class_each_draw_other_images():
-    model = randomised(tiny_model("none", image_size=(3, 5), levels=256))  # the classes differ by their noise alone
-    series = [sample_class(model, label, 2, seed=seed) for label in (-1, 0, 1) for seed in (0, 1)]
-    assert len(torch.cat(series).flatten(1).unique(dim=0)) == 12
-    noise = [sampling_noise(model, 0, torch.arange(2), step) for step in (0, 1)]
-    assert not torch.equal(*noise)
-
-
-def test_every_value_lies_on_the_levels():
-    model = randomised(tiny_model(image_size=(3, 5), levels=3))
-    assert set(sample_class(model, 0, 8).unique().tolist()) == {0, 1, 2}
 
 
 def test_noise_has_the_networks_precision_and_the_same_leading_bits():
@@ -217,11 +195,3 @@ def test_a_guided_image_does_not_depend_on_the_batch_it_is_drawn_in():
         one = slice(i, i + 1)
         alone = sample(model, label[one], sampling_noise(model, 5, index[one]), guidance=2.0)
         assert torch.equal(together[one], alone)
-
-
-def test_a_series_of_classes_is_guided_too():
-    model = randomised(tiny_model("gate-add", image_size=(2, 3), levels=256))
-    series = sample_class(model, 1, 3, seed=3, guidance=2.0)
-    noise = sampling_noise(model, 3, torch.arange(3) + (1 << 32))
-    assert torch.equal(series, sample(model, torch.ones(3).long(), noise, guidance=2.0))
-    assert not torch.equal(series, sample_class(model, 1, 3, seed=3))

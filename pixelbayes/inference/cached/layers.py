@@ -1,0 +1,136 @@
+"""The layers of a network that is fed an image row by row and pixel by pixel: each position is computed once.
+
+A convolution here answers as the one it stands for would at the same place, from what it was fed before. So a
+`GatedResNet` whose convolutions are exchanged for these runs on a single row or pixel, unchanged.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelbayes.layers import Conv2d
+
+
+class RowConv(nn.Module):
+    """A down-shifted convolution, fed a row at a time; it keeps the row above.
+
+    Args:
+        conv: The convolution; its kernel has one row or two.
+    """
+
+    def __init__(self, conv: Conv2d):
+        super().__init__()
+        self.conv = conv
+        self.above: Tensor | None = None
+
+    def reset(self) -> None:
+        """Forgets what it was fed: above an image there is nothing."""
+        self.above = None
+
+    def push(self, row: Tensor) -> None:
+        """Takes in a row, (B, C, 1, w), that asks for no answer."""
+        self.above = row
+
+    def forward(self, row: Tensor) -> Tensor:
+        """The answer at this row, (B, C, 1, w) -> (B, C', 1, w / stride)."""
+        rows, columns = self.conv.kernel_size
+        above = torch.zeros_like(row) if self.above is None else self.above
+        self.push(row)
+        seen = torch.cat((above, row), dim=2) if rows == 2 else row
+        side = (columns - 1) // 2
+        return F.conv2d(F.pad(seen, (side, side)), self.conv.weight, self.conv.bias, self.conv.stride)
+
+
+class PixelConv(nn.Module):
+    """A down-right-shifted convolution, fed a pixel at a time: a matrix product with it and its left neighbour.
+
+    What the kernel's upper row reads is known before a row begins; `begin_row` computes it for all columns at once.
+
+    Args:
+        conv: The convolution; its kernel has two rows and one column or two.
+        batch: B.
+        width: w, of the rows it is fed.
+        column: int64 (1,), shared: the column of the pixel that is fed.
+    """
+
+    def __init__(self, conv: Conv2d, batch: int, width: int, column: Tensor):
+        super().__init__()
+        weight = conv.weight  # (C', C, 2, columns)
+        filters, channels, _, columns = weight.shape
+        self.stride = conv.stride
+        self.bias = conv.bias
+        self.kernel = weight[:, :, 1].permute(2, 1, 0).flatten(0, 1).contiguous())  # (columns C, C'
+        self.kernel_above = weight[:, :, 0].permute(2, 1, 0).flatten(0, 1).contiguous()
+        self.column = column
+        self.taps = torch.arange(columns, device=weight.device)
+        # the row so far; what is right of it is still the row above's; in front, the padding
+        self.row = weight.new_zeros(batch, columns - 1 + width, channels)
+        self.above = weight.new_zeros(batch, width // self.stride, filters)
+
+    def reset(self) -> None:
+        """Forgets what it was fed."""
+        self.row.zero_()
+
+    def begin_row(self) -> None:
+        """Computes what the row that has just ended adds to the next one."""
+        columns = len(self.taps)
+        seen = self.row.unfold(1, columns, self.stride)  # (B, w / stride, C, columns)
+        seen = seen.transpose(2, 3).flatten(2).flatten(0, 1)  # (B w / stride, columns C)
+        torch.addmm(self.bias, seen, self.kernel_above, out=self.above.flatten(0, 1))
+
+    def push(self, h: Tensor) -> None:
+        """Takes in a pixel, (B, C, 1, 1), that asks for no answer."""
+        self.row.index_copy_(1, self.column + (len(self.taps) - 1), h.flatten(1)[:, None])
+
+    def forward(self, h: Tensor) -> Tensor:
+        """The answer at this pixel, (B, C, 1, 1) -> (B, C', 1, 1)."""
+        self.push(h)
+        seen = h.flatten(1) if len(self.taps) == 1 else self.row.index_select(1, self.column + self.taps).flatten(1)
+        above = self.above.index_select(1, self.column // self.stride)[:, 0]
+        return torch.addmm(above, seen, self.kernel)[..., None, None]
+
+
+class PointConv(nn.Module):
+    """A 1 x 1 convolution of a single pixel, (B, C, 1, 1) -> (B, C', 1, 1)."""
+
+    def __init__(self, conv: Conv2d):
+        super().__init__()
+        self.weight = conv.weight.flatten(1)
+        self.bias = conv.bias
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.linear(h.flatten(1), self.weight, self.bias)[..., None, None]
+
+
+class PixelGrow(nn.Module):
+    """The horizontal stack's transposed convolution: each pixel fed gives the four it grows into, kept until asked for.
+
+    Args:
+        conv: The convolution, kernel 2 x 2, stride 2: no two pixels grow into the same place.
+        batch: B.
+        width: w, of the rows it gives.
+        column: int64 (1,), shared: the column, among those it gives, of the pixel at hand.
+    """
+
+    def __init__(self, conv: Conv2d, batch: int, width: int, column: Tensor):
+        super().__init__()
+        weight = conv.weight  # (C, C', 2, 2)
+        self.kernel = weight.permute(0, 2, 3, 1).flatten(1).contiguous())  # (C, 4 C'
+        self.bias = conv.bias
+        self.column = column
+        self.ahead = torch.arange(2, device=weight.device)
+        self.rows = weight.new_zeros(2, batch, width, weight.shape[1])
+
+    def push(self, h: Tensor) -> None:
+        """Takes in a pixel, (B, C, 1, 1), at the upper left of those it grows into."""
+        grown = (h.flatten(1) @ self.kernel).unflatten(1, (2, 2, -1)) + self.bias  # (B, row, column, C')
+        self.rows.index_copy_(2, self.column + self.ahead, grown.transpose(0, 1))
+
+    def begin_row(self, lower: int) -> None:
+        """Turns to the upper (0) or to the lower (1) of the rows that it gives."""
+        if lower:
+            self.rows[0].copy_(self.rows[1])
+
+    def forward(self) -> Tensor:
+        """What has grown at this pixel, (B, C', 1, 1)."""
+        return self.rows[0].index_select(1, self.column)[:, 0, :, None, None]
