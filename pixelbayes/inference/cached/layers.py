@@ -59,7 +59,7 @@ class PixelConv(nn.Module):
         filters, channels, _, columns = weight.shape
         self.stride = conv.stride
         self.bias = conv.bias
-        self.kernel = weight[:, :, 1].permute(2, 1, 0).flatten(0, 1).contiguous())  # (columns C, C'
+        self.kernel = weight[:, :, 1].permute(2, 1, 0).flatten(0, 1).contiguous()  # (columns C, C')
         self.kernel_above = weight[:, :, 0].permute(2, 1, 0).flatten(0, 1).contiguous()
         self.column = column
         self.taps = torch.arange(columns, device=weight.device)
@@ -115,7 +115,7 @@ class PixelGrow(nn.Module):
     def __init__(self, conv: Conv2d, batch: int, width: int, column: Tensor):
         super().__init__()
         weight = conv.weight  # (C, C', 2, 2)
-        self.kernel = weight.permute(0, 2, 3, 1).flatten(1).contiguous())  # (C, 4 C'
+        self.kernel = weight.permute(0, 2, 3, 1).flatten(1).contiguous()  # (C, 4 C')
         self.bias = conv.bias
         self.column = column
         self.ahead = torch.arange(2, device=weight.device)
