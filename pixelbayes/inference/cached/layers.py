@@ -86,8 +86,8 @@ class PixelConv(nn.Module):
         """The answer at this pixel, (B, C, 1, 1) -> (B, C', 1, 1)."""
         self.push(h)
         seen = h.flatten(1) if len(self.taps) == 1 else self.row.index_select(1, self.column + self.taps).flatten(1)
-        above = self.above.index_select(1, self.column // self.stride)[:, 0]
-        return torch.addmm(above, seen, self.kernel)[..., None, None]
+        above = self.above.index_select(1, self.column // self.stride).transpose(1, 2)[..., None]
+        return (seen @ self.kernel)[..., None, None] + above
 
 
 class PointConv(nn.Module):

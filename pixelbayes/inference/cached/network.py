@@ -184,6 +184,7 @@ class CachedNetwork:
     def begin(self, features: Features) -> None:
         """Begins new images; features as from `Fusion.prepare`."""
         self.features.begin(features)
+        self.move(0)
         self.above.zero_()
         for module in self.network.modules():
             if isinstance(module, RowConv | PixelConv):

@@ -3,6 +3,9 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from types import FunctionType
+from typing import Any
 
 import torch
 
@@ -14,7 +17,7 @@ Step = Callable[[int], None]  # of the number of lower resolutions that stand at
 STEPS_WORTH_COMPILING = 50_000
 
 # inductor's reuse of buffers makes a product write over its own summand at batch 1 (torch 2.13)
-INDUCTOR_OPTIONS: dict[str, bool | int | str | Callable[..., object]] = {"allow_buffer_reuse": False}
+INDUCTOR_OPTIONS = {"allow_buffer_reuse": False}
 
 
 def prepared(step: Step, device: torch.device, compiled: bool) -> Step:
@@ -43,11 +46,27 @@ def prepared(step: Step, device: torch.device, compiled: bool) -> Step:
 
 
 def _compiled(step: Step) -> Step:
-    compiled = torch.compile(step, fullgraph=True, dynamic=False, options=INDUCTOR_OPTIONS)
+    options: dict[str, Any] = dict(INDUCTOR_OPTIONS)
+    if hasattr(torch.compiler, "skip_all_guards_unsafe"):  # since torch 2.8
+        # guards cost a sixth of a step, and what they guard never changes: the step works on buffers made once
+        options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
+    steps = [
+        torch.compile(_apart(partial(step, depth)), fullgraph=True, dynamic=False, options=options)
+        for depth in range(RESOLUTIONS)
+    ]
     with one_thread():  # as many threads as there are now are built into the code
-        for depth in range(RESOLUTIONS):
-            compiled(depth)
-    return compiled
+        for compiled in steps:
+            compiled()
+    return lambda depth: steps[depth]()
+
+
+def _apart(work: Callable[[], None]) -> Callable[[], None]:
+    """A function with a code object of its own: what is compiled is kept by code object, told apart by guards alone."""
+
+    def run() -> None:
+        work()
+
+    return FunctionType(run.__code__.replace(), run.__globals__, closure=run.__closure__)
 
 
 def _captured(step: Step) -> Step:
