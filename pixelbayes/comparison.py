@@ -270,6 +270,7 @@ def write_comparison(
             pictures=[
                 Picture(row.samples, f"Samples of {row.name}.", row.name) for row in rows if row.samples is not None
             ],
+            gallery=True,
         ),
         Section(
             "How to repeat it", listings=(Listing(command_line(), "Command"), Listing(base.as_yaml(), "Config", True))

@@ -71,6 +71,7 @@ class Section:
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     listings: Sequence[Listing] = ()
+    gallery: bool = False  # pictures side by side, scaled to fit, to be compared at a glance
 
 
 @dataclass(frozen=True)
