@@ -219,6 +219,20 @@ ARGUMENTS = [
     ),
     Bad("no images to draw", "sample run --n 0 --out new", "n is 0, expected at least 1"),
     Bad("a count that is no number", "sample run --n few --out new", "n is 'few', expected a whole number"),
+    Bad("an image to complete and no word how much of it to keep", "sample run --given x.png --out new", "--rows N"),
+    Bad(
+        "rows of no image", "sample run --rows 2 --out new", "--given IMAGE and one of --rows N, --pixels N go together"
+    ),
+    Bad(
+        "more rows to keep than there are",
+        "sample run --given photos/train/cat/00.png --rows 7 --out new",
+        "rows is 7, expected 0 to 6: the network's images are 6 x 8",
+    ),
+    Bad(
+        "fewer pixels to keep than none",
+        "sample run --given photos/train/cat/00.png --pixels -1 --out new",
+        "pixels is -1, expected 0 to 48: the network's images are 6 x 8",
+    ),
     Bad("no temperature", "sample run --temperature 0 --out new", "temperature is 0.0, expected a number above 0"),
     Bad(
         "a network without data",

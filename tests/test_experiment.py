@@ -21,6 +21,7 @@ from pixelbayes.data import DataConfig, load_data
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.history import read_history
 from pixelbayes.experiment import ExperimentConfig
+from pixelbayes.images import open_image
 from pixelbayes.inference import BayesClassifier, score
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.training import TrainingConfig
@@ -292,6 +293,25 @@ def test_the_seed_alone_decides_which_images_are_drawn(finished_run, tmp_path):
     assert two["owl-0000.png"] != two["owl-0001.png"]
     other = drawn(finished_run, tmp_path / "other", "--n", 2, "--label", "owl", "--seed", 1)
     assert not set(other.values()) & set(two.values())
+
+
+def test_the_plain_sampler_draws_the_images_that_the_fast_one_does(finished_run, tmp_path):
+    # float32 at 8 levels: no draw of these lies within rounding of a step
+    fast = drawn(finished_run, tmp_path / "fast", "--n", 2, "--guidance", 0.5)
+    assert drawn(finished_run, tmp_path / "plain", "--n", 2, "--guidance", 0.5, "--plain") == fast
+
+
+@pytest.mark.parametrize(("option", "kept"), [(("--rows", 2), 16), (("--pixels", 11), 11), (("--rows", 0), 0)])
+def test_a_given_image_is_completed(finished_run, pictures, tmp_path, option, kept):
+    picture = pictures / "test" / "owl" / "00.png"
+    drawn(finished_run, tmp_path / "out", "--n", 2, "--label", "cat", "--given", picture, *option)
+    trained = checkpoint.load(finished_run)
+    given = trained.preprocessing(open_image(picture)).flatten(1)
+    completed = [trained.preprocessing(open_image(path)).flatten(1) for path in (tmp_path / "out").iterdir()]
+    for pixels in completed:
+        assert torch.equal(pixels[:, :kept], given[:, :kept])
+        assert not torch.equal(pixels[:, kept:], given[:, kept:])
+    assert not torch.equal(*completed)
 
 
 def test_sample_refuses_to_overwrite(finished_run, tmp_path, capsys):
