@@ -70,13 +70,16 @@ def compare(arguments: list[str]) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="a run for each (default: 0 1 2)")
     parser.add_argument("--report-on", default="validation", help="split to measure at the end (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="runs at a time (default: %(default)s)")
+    parser.add_argument("--note", default="", metavar="TEXT", help="what readers of the table should know besides")
     parser.add_argument("--out", type=Path, help="the folder of all runs; one under runs/ if not given")
     config, other = parser.parse_config(arguments)
     if other.print_config:
         print(config.as_yaml(), end="")
         return
     out = other.out or runs.new_run_folder("compare")
-    comparison.compare(other.names, config, other.seeds, out, report_on=other.report_on, workers=other.workers)
+    comparison.compare(
+        other.names, config, other.seeds, out, report_on=other.report_on, workers=other.workers, note=other.note
+    )
     print((out / "compare.md").read_text(encoding="utf-8"))
     print(f"folder: {out}\nopen {out / 'index.html'}")
 

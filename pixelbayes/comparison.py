@@ -122,6 +122,7 @@ def compare(
     *,
     report_on: str = "validation",
     workers: int = 1,
+    note: str = "",
 ) -> list[Row]:
     """Trains every contender with every seed, each into its own folder, then writes one table of them all.
 
@@ -134,6 +135,7 @@ def compare(
         out: The folder of the comparison.
         report_on: The split whose figures stand beside validation's.
         workers: Runs at a time, each with its share of the threads; small networks gain by it.
+        note: What readers of the table should know besides.
 
     Raises:
         InputError: If a name is unknown, the data is faulty, or the folder holds another comparison.
@@ -153,7 +155,7 @@ def compare(
     else:
         _run_in_turn(waiting)
     rows = [_row(contender, seeds, out) for contender in entries]
-    write_comparison(rows, base, seeds, out, report_on)
+    write_comparison(rows, base, seeds, out, report_on, note)
     return rows
 
 
@@ -248,7 +250,7 @@ def _row(contender: Contender, seeds: Sequence[int], out: Path) -> Row:
 
 
 def write_comparison(
-    rows: Sequence[Row], base: ExperimentConfig, seeds: Sequence[int], out: Path, report_on: str
+    rows: Sequence[Row], base: ExperimentConfig, seeds: Sequence[int], out: Path, report_on: str, note: str = ""
 ) -> None:
     """compare.csv, compare.md and index.html."""
     columns = ["fusion", "validation accuracy", "validation bits/dim", "parameters", "training images/s"]
@@ -257,11 +259,12 @@ def write_comparison(
     faults = [f"{row.name}: {failure}" for row in rows for failure in row.failures]
     write_text(out / "compare.csv", csv_text([columns, *cells]))
     lines = ["| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *cells)]
-    words = [_legend(base, seeds), *against_baseline(rows, report_on), *faults]
+    legend = f"{_legend(base, seeds)} {note}".strip()
+    words = [legend, *against_baseline(rows, report_on), *faults]
     write_text(out / "compare.md", "\n".join([*lines, *(f"\n{word}" for word in words)]) + "\n")
     histories = {row.name: row.histories for row in rows if row.histories}
     sections = [
-        Section("Table", _legend(base, seeds), tables=(Table(cells, columns),), listings=_faults(faults)),
+        Section("Table", legend, tables=(Table(cells, columns),), listings=_faults(faults)),
         *(Section("Against a dedicated classifier", text) for text in against_baseline(rows, report_on)),
         Section("Training", pictures=_curves(histories)),
         Section(

@@ -74,8 +74,10 @@ def test_a_comparison_ends_in_a_table_with_a_row_for_each_name(finished):
 def test_what_has_ended_is_not_run_again(finished, monkeypatch):
     out, base, _ = finished
     monkeypatch.setattr(comparison, "run_one", lambda *_: pytest.fail("ran again"))
-    rows = compare(["film", "one-hot-map"], base, [0, 1], out, report_on="test")
+    rows = compare(["film", "one-hot-map"], base, [0, 1], out, report_on="test", note="Late labels learn slowly.")
     assert len(rows[0].histories) == 2
+    for page in ("compare.md", "index.html"):
+        assert "Late labels learn slowly." in (out / page).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
