@@ -31,7 +31,7 @@ class Compiled:
             return self.ready(x, label)
         try:
             with torch.no_grad():
-                recorded = make_fx(self.function)(x, label)
+                recorded = make_fx(lambda x, label: self.function(x, label))(x, label)  # bound methods confuse it
                 # freezing: weights are laid out for the convolutions once
                 options: dict[str, str | int | bool | Callable[..., Any]] = {"freezing": x.device.type == "cpu"}
                 self.ready = torch.compile(recorded, fullgraph=True, dynamic=False, options=options)

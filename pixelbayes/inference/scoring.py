@@ -71,23 +71,27 @@ class Scorer:
     @torch.no_grad()
     def log_prob(self, x: Tensor, label: Tensor) -> Tensor:
         """log p(x | label), (B,), in nats; images (B, C, H, W), labels int64 (B,)."""
+        if len(x) == 0:
+            return x.new_empty(0)
         rows = self.rows_at_a_time(x.device)
         parts = [
             self._run(self._own, images, labels, rows, rows)
             for images, labels in zip(x.split(rows), label.split(rows), strict=True)
         ]
-        return torch.cat(parts) if parts else x.new_empty(0)
+        return torch.cat(parts)
 
     @torch.no_grad()
     def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
         """log p(x | c) under every class, (B, Y), in nats; images (B, C, H, W)."""
+        if len(x) == 0:
+            return x.new_empty(0, num_classes)
         images, classes = self.chunk(x.device, num_classes)
         label = torch.arange(num_classes, device=x.device)
         parts = [
             torch.cat([self._run(self._each, some, of, images, classes) for of in label.split(classes)], dim=1)
             for some in x.split(images)
         ]
-        return torch.cat(parts) if parts else x.new_empty(0, num_classes)
+        return torch.cat(parts)
 
     def rows_at_a_time(self, device: torch.device) -> int:
         return min(self.rows_within_memory, ROWS_AT_A_TIME.get(device.type, ROWS_AT_MOST))

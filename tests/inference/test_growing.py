@@ -37,51 +37,44 @@ def test_a_batch_as_large_as_a_layer_is_wide_confuses_nothing(batch):
     torch.testing.assert_close(log_prob_of_classes(growing(model), x, CLASSES), one_by_one(model, x))
 
 
-def batches(model, images):
-    """The batch that each convolution is given, in the order in which they run, by the layer's name."""
+def inputs(network, run):
+    """What each convolution is given while `run()` runs, by the layer's name."""
     found = {}
-    network = growing(model)
     hooks = [
-        layer.register_forward_hook(lambda _, given, __, name=name: found.update({name: len(given[0])}))
+        layer.register_forward_hook(lambda _, given, __, name=name: found.update({name: given[0].detach()}))
         for name, layer in network.named_modules()
         if isinstance(layer, Conv2d)
     ]
-    log_prob_of_classes(network, images, CLASSES)
+    run()
     for hook in hooks:
         hook.remove()
     return found
 
 
-def names(model, *starts):
-    layers = [name for name, layer in model.named_modules() if isinstance(layer, Conv2d)]
-    return {name for name in layers if name.startswith(starts)}
-
-
-BEFORE_THE_WAY_UP = ("stem", "down", "shrink")
-SHARED = {  # the layers that no label reaches, by what their names begin with
-    "none": ("",),
-    "input-add": (),
-    "one-hot-map": (),
-    "stem-add": ("stem",),
-    "film": ("stem",),
-    "film:at=shortcut": ("stem", "down.0.0.vertical", "down.0.0.horizontal.conv_in"),
-    "gate-add": ("stem", "down.0.0.vertical"),
-    "after-block": ("stem", "down.0.0.vertical"),
-    "bottleneck": BEFORE_THE_WAY_UP,
-    "output-add": (*BEFORE_THE_WAY_UP, "up", "grow"),
-    "output-concat": (*BEFORE_THE_WAY_UP, "up", "grow"),
-    "bottleneck+output-add": BEFORE_THE_WAY_UP,
-}
-
-
-@pytest.mark.parametrize("fusion", SHARED)
+@pytest.mark.parametrize("fusion", EVERY_FUSION)
 def test_layers_that_no_label_reaches_see_each_image_once_and_the_others_once_a_class(fusion):
-    model = tiny_model(fusion)
-    found = batches(model, images(model, 2))
-    once = {name for name, batch in found.items() if batch == 2}
-    assert once == names(model, *SHARED[fusion]) if SHARED[fusion] else not once
-    assert {batch for name, batch in found.items() if name not in once} <= {6}
-    assert found.keys() == names(model, "")
+    model = randomised(tiny_model(fusion))
+    x = images(model, 2)
+    told = [inputs(model, lambda label=label: model(x, torch.full((2,), label))) for label in range(3)]
+    reached = {name for name, given in told[0].items() if any(not torch.equal(given, other[name]) for other in told)}
+    network = growing(model)
+    batches = {name: len(h) for name, h in inputs(network, lambda: log_prob_of_classes(network, x, CLASSES)).items()}
+    assert batches == {name: 6 if name in reached else 2 for name in told[0]}
+
+
+def test_a_late_label_leaves_nearly_all_to_be_done_once_and_an_early_one_nothing():
+    shared = {}
+    for fusion in ("none", "input-add", "stem-add", "bottleneck", "output-add"):
+        network = growing(tiny_model(fusion))
+        x = images(network, 2)
+        given = inputs(network, lambda network=network, x=x: log_prob_of_classes(network, x, CLASSES))
+        shared[fusion] = {name for name, h in given.items() if len(h) == 2}
+        layers = set(given)
+    assert shared["none"] == layers
+    assert shared["output-add"] == layers - {"to_params"}
+    assert {name for name in layers if name.startswith(("stem", "down", "shrink"))} < shared["bottleneck"]
+    assert shared["stem-add"] == {"stem_vertical", "stem_above", "stem_left"}
+    assert not shared["input-add"]
 
 
 def test_a_label_is_prepared_once_for_a_class_and_not_for_each_image():
