@@ -19,6 +19,7 @@ _HOMES = {
     "MixtureOfLogistics": "likelihood",
     "PixelCNN": "model",
     "PixelCNNConfig": "model",
+    "Scorer": "inference",
     "bits_per_dim": "likelihood",
     "load": "checkpoint",
     "sample": "inference",

@@ -92,6 +92,7 @@ def evaluate(arguments: list[str]) -> None:
     parser.add_argument("--split", default="validation", help="train, validation or test (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every image's prediction to this file too")
+    _add_plain(parser)
     _add_device(parser)
     options = parser.parse_args(arguments)
 
@@ -101,7 +102,9 @@ def evaluate(arguments: list[str]) -> None:
     from pixelbayes.evaluation.results import figures_of, prediction_rows
     from pixelbayes.files import csv_text, write_text
 
-    trained, measurement = experiment.evaluate(options.run, options.data, options.split, device=options.device)
+    trained, measurement = experiment.evaluate(
+        options.run, options.data, options.split, device=options.device, plain=options.plain
+    )
     figures = figures_of(trained, measurement, options.data, options.split)
     if options.json:
         write_text(options.json, json.dumps(figures, indent=2) + "\n")
@@ -168,6 +171,7 @@ def classify(arguments: list[str]) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files, or folders of them")
     parser.add_argument("--out", type=Path, metavar="FILE", help="csv with p(c | x) and log p(x | c) for every class")
+    _add_plain(parser)
     _add_device(parser)
     options = parser.parse_args(arguments)
 
@@ -178,7 +182,7 @@ def classify(arguments: list[str]) -> None:
     from pixelbayes.evaluation.results import prediction_rows
     from pixelbayes.files import csv_text, write_text
 
-    trained, measurement = experiment.classify(options.run, options.images, device=options.device)
+    trained, measurement = experiment.classify(options.run, options.images, device=options.device, plain=options.plain)
     if options.out:
         write_text(options.out, csv_text(prediction_rows(trained, measurement)))
     table = Table("image", "class", "p(c | x)", "then")
@@ -333,6 +337,10 @@ def _parser(command: Callable[[list[str]], None], name: str | None = None) -> An
     from pixelbayes.arguments import Parser
 
     return Parser(prog=f"pixelbayes {name or command.__name__}", description=command.__doc__)
+
+
+def _add_plain(parser: Any) -> None:
+    parser.add_argument("--plain", action="store_true", help="compute it the plain way, several times as slow: a check")
 
 
 def _add_device(parser: Any) -> None:

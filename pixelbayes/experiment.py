@@ -136,13 +136,20 @@ def _rows(rows: Sequence[int]) -> Iterable[int]:
     return track(rows, "sampling, row by row")
 
 
-def evaluate(run: str | Path, source: str, split: str, *, device: str = "auto") -> tuple[Checkpoint, Measurement]:
-    """Measures a run's best weights, or a weights file, on a split of any data with its classes; changes no file."""
+def evaluate(
+    run: str | Path, source: str, split: str, *, device: str = "auto", plain: bool = False
+) -> tuple[Checkpoint, Measurement]:
+    """Measures a run's best weights, or a weights file, on a split of any data with its classes; changes no file.
+
+    `plain` is that of `measure`.
+    """
     trained = checkpoint.load(run, pick_device(device))
     data = load_data(
         DataConfig(source=source, class_names=trained.class_names, **dataclasses.asdict(trained.preprocessing))
     )
-    return trained, measure(trained, data.split(split), track=lambda batches: track(batches, f"scoring {split}"))
+    return trained, measure(
+        trained, data.split(split), plain=plain, track=lambda batches: track(batches, f"scoring {split}")
+    )
 
 
 def sample(
@@ -214,8 +221,12 @@ def _given(trained: Checkpoint, image: Path, rows: int | None, pixels: int | Non
     return Given(trained.preprocessing(open_image(image))[None], kept * width if name == "rows" else kept)
 
 
-def classify(run: str | Path, images: list[Path], *, device: str = "auto") -> tuple[Checkpoint, Measurement]:
+def classify(
+    run: str | Path, images: list[Path], *, device: str = "auto", plain: bool = False
+) -> tuple[Checkpoint, Measurement]:
     """Scores image files, and those in folders, under every class of a network.
+
+    `plain` is that of `measure`.
 
     Raises:
         InputError: If there is no image, or files cannot be read: all of them at once.
@@ -233,4 +244,4 @@ def classify(run: str | Path, images: list[Path], *, device: str = "auto") -> tu
         raise InputError.listing(faults or [f"{', '.join(map(str, images))}: no image to classify; name image files"])
     unlabelled = torch.full((len(pixels),), NO_LABEL)
     split = Split(torch.stack(pixels), unlabelled, tuple(map(str, files)))
-    return trained, measure(trained, split, track=lambda batches: track(batches, "scoring"))
+    return trained, measure(trained, split, plain=plain, track=lambda batches: track(batches, "scoring"))

@@ -1,16 +1,19 @@
 """Using a network: sampling and classification; no trainer needed."""
 
 from pixelbayes.inference.cached import CachedSampler, sample_cached
-from pixelbayes.inference.classifier import BayesClassifier, Density, score
+from pixelbayes.inference.classifier import BayesClassifier, ClassDensity, Density, score
 from pixelbayes.inference.completion import Given
 from pixelbayes.inference.sampler import sample, sampling_noise
+from pixelbayes.inference.scoring import Scorer
 from pixelbayes.inference.series import sample_class, sample_classes
 
 __all__ = [
     "BayesClassifier",
     "CachedSampler",
+    "ClassDensity",
     "Density",
     "Given",
+    "Scorer",
     "sample",
     "sample_cached",
     "sample_class",

@@ -1,6 +1,6 @@
 """Bayes' rule over anything that has a log-probability."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,11 +17,19 @@ class Density(Protocol):
         """Nats, (B,), of images (B, C, H, W) under labels int64 (B,)."""
 
 
+@runtime_checkable
+class ClassDensity(Density, Protocol):
+    """A density that has a faster way to all classes than one after another; `Scorer` is one."""
+
+    def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
+        """Nats, (B, Y), of images (B, C, H, W) under every class."""
+
+
 class BayesClassifier:
     """Classifies by p(c | x) = p(x | c) p(c) / sum over c' of p(x | c') p(c').
 
     Args:
-        density: Anything with `log_prob(x, label)`.
+        density: Anything with `log_prob(x, label)`; its `class_log_prob(x, num_classes)` is used if it has one.
         log_prior: log p(c), (Y,), in nats; need not be normalised.
 
     >>> class Coin:
@@ -42,6 +50,8 @@ class BayesClassifier:
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x | c) for every class, (B, Y), in nats."""
+        if isinstance(self.density, ClassDensity):
+            return self.density.class_log_prob(x, len(self.log_prior))
         labels = torch.arange(len(self.log_prior), device=x.device)
         return torch.stack([self.density.log_prob(x, label.expand(len(x))) for label in labels], dim=1)
 

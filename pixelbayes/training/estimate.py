@@ -9,7 +9,7 @@ import torch
 
 from pixelbayes.data import ImageData
 from pixelbayes.devices import pick_device
-from pixelbayes.inference import BayesClassifier
+from pixelbayes.inference import BayesClassifier, Scorer
 from pixelbayes.model import PixelCNN
 from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
@@ -26,7 +26,7 @@ def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict
     index = torch.arange(min(config.batch_size, len(train)))
     batch = Batch(train.pixels[index].to(device), train.labels[index].to(device))
     x = to_x(batch.pixels, network.config.levels, dtype)
-    classifier = BayesClassifier(network, torch.zeros(len(data.class_names)))
+    classifier = BayesClassifier(Scorer(network, learning=True), torch.zeros(len(data.class_names)))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.0)
 
     def step() -> None:

@@ -15,7 +15,7 @@ from pixelbayes.checkpoint import Checkpoint, Trained
 from pixelbayes.data import AugmentationConfig, ImageData, augment
 from pixelbayes.errors import DivergedError
 from pixelbayes.fusion import NO_LABEL
-from pixelbayes.inference import BayesClassifier
+from pixelbayes.inference import BayesClassifier, Scorer
 from pixelbayes.layers import initialise_from_data
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.model import PixelCNN
@@ -193,7 +193,7 @@ class TrainingModule(NetworkModule):
         super().__init__(network, config, data, seed, augmentation)
         self.objective = objective
         self.prior = class_prior(data, config.prior)
-        self.classifier = BayesClassifier(self.average, torch.tensor(self.prior).log())
+        self.classifier = BayesClassifier(Scorer(self.average, learning=True), torch.tensor(self.prior).log())
 
     @property
     def average(self) -> PixelCNN:
