@@ -186,6 +186,9 @@ class PixelCNN(nn.Module):
         """
         height, width = x.shape[-2:]
         features = self.fusion.prepare(Condition.of(condition, len(x), x.device))
+        if torch.is_autocast_enabled(x.device.type):  # else what a feature touches would be float32 from there on
+            half = torch.get_autocast_dtype(x.device.type)
+            features = {site: feature.to(half) for site, feature in features.items()}
 
         stacks = self.stem(x, features)
         kept = [stacks]
@@ -213,7 +216,7 @@ class PixelCNN(nn.Module):
         x = self.fusion.at_input((x - self.mean) / self.std, features, INPUT)
         x = torch.cat((x, x.new_ones(len(x), 1, height, width)), dim=1)  # ones channel: tells black pixels from padding
         multiple = 2 ** (RESOLUTIONS - 1)
-        x = F.pad(x, (0, -width % multiple, 0, -height % multiple))
+        x = F.pad(x, (0, -width % multiple, 0, -height % multiple)).contiguous(memory_format=torch.channels_last)
         vertical = down_shift(self.stem_vertical(x))  # the rows above
         above = down_shift(self.stem_above(x))  # the row above
         horizontal = above + right_shift(self.stem_left(x))  # and the pixel to the left

@@ -211,7 +211,7 @@ class TrainingModule(NetworkModule):
     def batch(self, index: Tensor) -> Batch:
         """Training images, augmented; of some the label is not told."""
         batch = super().batch(index)
-        told = self.key("label dropout", index).keep(1 - self.config.label_dropout, 1).squeeze(1)
+        told, _ = self.key("label dropout", index).keep(1 - self.config.label_dropout)
         return batch._replace(label=torch.where(told, batch.label, NO_LABEL))
 
     def loss(self, index: Tensor) -> Tensor:
