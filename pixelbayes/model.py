@@ -208,7 +208,8 @@ class PixelCNN(nn.Module):
                 stacks = self.grow[resolution - 1](stacks)
 
         out = self.fusion.at_output(stacks[1], features, OUTPUT)
-        return self.to_params(F.elu(out))[:, :, :height, :width]
+        out = F.elu(out).contiguous()  # the likelihood takes parameters one by one, so each as a map
+        return self.to_params(out)[:, :, :height, :width]
 
     def stem(self, x: Tensor, features: Features) -> Stacks:
         """The way in: affine map, input door, ones channel, padding; then the first convolutions, shifted."""

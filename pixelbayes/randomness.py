@@ -82,15 +82,16 @@ class Key:
         return (torch.erfinv(2 * uniform - 1 + middle) * 2**0.5).to(dtype)  # the sum is exact, and never -1 or 1
 
     def keep(self, probability: float, *shape: int) -> tuple[Tensor, Tensor]:
-        """Two masks, bool (B, *shape) each, True with `probability` to within 2^-17; one word of bits serves both."""
+        """Two masks of 0 and 1, int32 (B, *shape) each; 1 with `probability` to within 2^-17."""
         low, high = self.state.view(torch.int32).view(-1, 2, *(1 for _ in shape)).unbind(1)  # (B, 1, ...) each
         counter = torch.arange(torch.Size(shape).numel(), dtype=torch.int32, device=self.state.device).view(shape)
-        words = _mix32(counter * _GOLDEN32 + low, high)
-        bound = round(probability * 2**16) - 2**15
-        return words >> 16 < bound, words << 16 >> 16 < bound
+        words = _mix32(counter * _GOLDEN32 + low, high)  # a word serves both
+        last = round(probability * 2**16) - 2**15 - 1
+        # the sign of a difference rather than a comparison: truth values are what compiled code is slow with
+        return 1 + (last - (words >> 16) >> 31), 1 + (last - (words << 16 >> 16) >> 31)
 
 
-def permutation(seed: int, stream: str, step: int, count: int) -> Tensor:
+def permutation(seed: int, stream: str, step: int, count: int, device: torch.device | str = "cpu") -> Tensor:
     """A random order of 0 .. count-1, int64 (count,)."""
-    key = Key.of(seed, stream, step, torch.arange(count))
+    key = Key.of(seed, stream, step, torch.arange(count, device=device))
     return key.state.argsort(stable=True)

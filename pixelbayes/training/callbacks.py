@@ -160,6 +160,9 @@ class Keeper(Callback):
             raise InterruptedRunError(self._farewell(), self.asked_to_stop)
 
     def _save_state(self, trainer: L.Trainer) -> None:
+        module = trainer.lightning_module
+        assert isinstance(module, NetworkModule)
+        module.watch.check()
         with replacing(self.run / RESUME) as temporary:
             trainer.save_checkpoint(temporary)
         self.saved_at = time.monotonic()

@@ -10,6 +10,7 @@ import lightning as L
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from pixelbayes.devices import pick_device
+from pixelbayes.memory import keep_freed_memory
 from pixelbayes.training.callbacks import RESUME, History, Keeper, SampleGrids
 from pixelbayes.training.module import NetworkModule, TrainingModule
 from pixelbayes.training.progress import ProgressReport
@@ -33,6 +34,7 @@ def fit(module: NetworkModule, run: Path, about: dict[str, Any]) -> list[dict[st
         InterruptedRunError: If asked to stop; the run can be resumed.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    keep_freed_memory()
     config = module.config
     state = run / RESUME
     history = History(run)
