@@ -29,5 +29,7 @@ class TrainingConfig(OptimizationConfig):
         for name in ("accumulate", "devices"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.devices > self.batch_size:
+            raise InputError(f"devices is {self.devices}, expected no more than batch_size, {self.batch_size}")
         if not 0 <= self.label_dropout <= 1:
             raise InputError(f"label_dropout is {self.label_dropout}, expected a probability")

@@ -105,6 +105,11 @@ class NetworkModule(L.LightningModule):
         return 1
 
     @property
+    def devices(self) -> int:
+        """Processes on this machine."""
+        return 1
+
+    @property
     def images_at_a_time(self) -> int:
         """Images of a batch that each process takes, those of an epoch's last aside."""
         return -(-self.config.batch_size // self.trainer.world_size)
@@ -137,7 +142,7 @@ class NetworkModule(L.LightningModule):
         return to_x(pixels, self.data.preprocessing.levels, self.dtype_of_weights)
 
     def training_step(self, index: Tensor, _: int) -> Tensor:
-        """Adds up gradients of the mean loss over the images of a step, a part of them at a time; the last is Lightning's.
+        """Adds up gradients of the mean loss over a step's images, a part of them at a time; the last is Lightning's.
 
         Each part weighs as many as its images, so that neither `accumulate` nor the number of processes, whose
         gradients Lightning averages, changes what is minimised.
@@ -145,11 +150,11 @@ class NetworkModule(L.LightningModule):
         mine = self.share(index)
         share = self.trainer.world_size / len(index)
         # a process left without an image takes one that does not count: the others wait for its gradients
-        *others, last = mine.split(self.images_at_a_time) if len(mine) else [index[:1]]
+        *others, last = mine.split(self.images_at_a_time) if len(mine) else (index[:1],)
         total = torch.zeros((), dtype=self.dtype_of_weights, device=self.device)
         for part in others:
             loss = self.loss(part) * (len(part) * share)
-            self.manual_backward(loss)
+            loss.backward()
             total += loss.detach()
         loss = self.loss(last) * (len(last) * share if len(mine) else 0.0)
         mean = self.trainer.strategy.reduce(total + loss.detach(), reduce_op="mean")
@@ -244,6 +249,10 @@ class TrainingModule(NetworkModule):
     @property
     def accumulate(self) -> int:
         return self.config.accumulate
+
+    @property
+    def devices(self) -> int:
+        return self.config.devices
 
     def on_fit_start(self) -> None:
         if self.config.compile:

@@ -11,7 +11,7 @@ EVERY = 50  # numbers between two looks at a device that is not the CPU, which w
 
 
 class Watch:
-    """Looks for the first number that is not finite: at once on a CPU; elsewhere now and then, as looking means waiting.
+    """Looks for the first number that is not finite: on a CPU at once; elsewhere now and then, for looking is waiting.
 
     Whoever saves weights calls `check` before.
 
