@@ -46,8 +46,8 @@ class MixtureOfLogistics(Likelihood):
                 f"for images of {channels} channels"
             )
         super().__init__(channels, levels, params.dtype)
-        self.mixture_logits, rest = params.tensor_split([num_mixtures], dim=1)  # (B, K, H, W)
-        means, log_scales, *coeffs = rest.unflatten(1, (channels, -1, num_mixtures)).unbind(2)
+        self.mixture_logits, per_colour = params.tensor_split([num_mixtures], dim=1)  # (B, K, H, W) and the others
+        means, log_scales, *coeffs = per_colour.unflatten(1, (channels, -1, num_mixtures)).unbind(2)
         self.means = means  # (B, C, K, H, W)
         self.log_scales = log_scales.clamp(*LOG_SCALE_RANGE)
         self.coeffs = coeffs[0].tanh() if channels == 3 else None
