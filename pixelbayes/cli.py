@@ -260,6 +260,8 @@ def _fusion(config: Any) -> str:
 
 
 def _finish(figures: dict[str, Any], run: Path) -> None:
+    if not figures:  # another process has them
+        return
     _show_figures(figures)
     print(f"run folder: {run}\nopen {run / 'index.html'}")
 

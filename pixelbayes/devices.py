@@ -1,5 +1,7 @@
 """Which device to compute on."""
 
+import os
+
 import torch
 
 from pixelbayes.errors import InputError
@@ -23,3 +25,8 @@ def pick_device(name: str = "auto", precision: str = "float32") -> torch.device:
             f"precision {precision} is not for Apple's mps device, which computes in float32; or use device cpu"
         )
     return torch.device(name)
+
+
+def is_first_process() -> bool:
+    """Of the processes of a run that `torchrun` has begun, one writes the files; a process alone is the first."""
+    return os.environ.get("RANK", "0") == "0"

@@ -31,3 +31,6 @@ class InterruptedRunError(RuntimeError):
     def __init__(self, message: str, signal: int):
         super().__init__(message)
         self.signal = signal
+
+    def __reduce__(self) -> tuple[type["InterruptedRunError"], tuple[str, int]]:
+        return InterruptedRunError, (str(self), self.signal)  # so that it can be told to another process

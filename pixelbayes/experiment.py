@@ -11,7 +11,7 @@ import torch
 from pixelbayes import checkpoint
 from pixelbayes.checkpoint import Checkpoint
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData, Split, load_data
-from pixelbayes.devices import pick_device
+from pixelbayes.devices import is_first_process, pick_device
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.measure import Measurement, measure
 from pixelbayes.files import safe_name
@@ -46,7 +46,7 @@ def train(
         report_on: The split to measure at the end.
 
     Returns:
-        The figures, as in metrics.json.
+        The figures, as in metrics.json; under `torchrun` those of the first process, of any other none.
 
     Raises:
         InputError: If the data is faulty, or the folder holds a run already, or another one than is to be resumed.
@@ -60,6 +60,8 @@ def train(
     network = build_network(config, data)
     module = TrainingModule(network, config.training, data, config.seed, augmentation=config.augmentation)
     history = fit(module, run, about={"experiment": config.as_plain(), "command": command_line()})
+    if not is_first_process():
+        return {}
     trained = checkpoint.load(run, pick_device(config.training.device))
     return _report(run, trained, data, report_on, config, summary, history)
 

@@ -186,6 +186,9 @@ class PixelCNN(nn.Module):
         """
         height, width = x.shape[-2:]
         features = self.fusion.prepare(Condition.of(condition, len(x), x.device))
+        if torch.is_autocast_enabled(x.device.type):  # else what a feature touches would be float32 from there on
+            half = torch.get_autocast_dtype(x.device.type)
+            features = {site: feature.to(half) for site, feature in features.items()}
 
         stacks = self.stem(x, features)
         kept = [stacks]
@@ -211,6 +214,7 @@ class PixelCNN(nn.Module):
         height, width = x.shape[-2:]
         multiple = 2 ** (RESOLUTIONS - 1)
         x = F.pad(self.read(x, features), (0, -width % multiple, 0, -height % multiple))
+        x = x.contiguous(memory_format=torch.channels_last)
         vertical = down_shift(self.stem_vertical(x))  # the rows above
         above = down_shift(self.stem_above(x))  # the row above
         horizontal = above + right_shift(self.stem_left(x))  # and the pixel to the left
@@ -224,7 +228,8 @@ class PixelCNN(nn.Module):
 
     def head(self, h: Tensor, features: Features) -> Tensor:
         """The way out: output door and last layer, (B, F, H, W) -> (B, P, H, W)."""
-        return self.to_params(F.elu(self.fusion.at_output(h, features, OUTPUT)))
+        h = F.elu(self.fusion.at_output(h, features, OUTPUT))
+        return self.to_params(h.contiguous())  # the likelihood takes parameters one by one, so each as a map
 
     def run_pair(
         self, pair: BlockPair, stacks: Stacks, features: Features, key: Key | None, kept: Stacks | None = None

@@ -19,12 +19,12 @@ from pixelbayes import checkpoint
 from pixelbayes.checkpoint import Trained
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData, load_data
 from pixelbayes.data.summary import summarise, summary_table
-from pixelbayes.devices import pick_device
+from pixelbayes.devices import is_first_process, pick_device
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.figures import augmentations
 from pixelbayes.files import write_text
 from pixelbayes.randomness import permutation
-from pixelbayes.training import OptimizationConfig
+from pixelbayes.training import OptimizationConfig, TrainingConfig
 
 CONFIG, DATA = "config.yaml", "data.json"  # in a run folder
 ORDER = ("data", "augmentation", "model", "training", "seed")  # of a config's parts, as people read them
@@ -62,8 +62,9 @@ def begin(config: RunConfig, run: Path, *, resume: bool, report_on: str) -> tupl
         raise InputError(f"{config.data.source}: a split among train, validation and {report_on} holds no image")
     check_machine(config.training)
     summary = {"fingerprint": data.fingerprint(), **summarise(data)}
-    claim(run, config, summary, resume)
-    Console(stderr=True).print(summary_table(summary))
+    if is_first_process():
+        claim(run, config, summary, resume)
+        Console(stderr=True).print(summary_table(summary))
     return data, summary
 
 
@@ -73,7 +74,10 @@ def check_machine(config: OptimizationConfig) -> None:
     Raises:
         InputError: If the device is not there, or not able to compute in that precision, or the logger is not there.
     """
-    pick_device(config.device, config.precision)
+    device = pick_device(config.device, config.precision)
+    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type)  # of a CPU's cores any number may share
+    if isinstance(config, TrainingConfig) and there is not None and config.devices > there:
+        raise InputError(f"devices is {config.devices}, but {device.type} has {there} here")
     if config.logger == "wandb" and find_spec("wandb") is None:
         raise InputError("logger wandb needs the wandb package: pip install 'pixelbayes[wandb]'")
 
@@ -86,6 +90,7 @@ def claim(run: Path, config: RunConfig, summary: dict[str, Any], resume: bool) -
         if not resume:
             raise InputError(f"{run} holds a run already; give --resume to go on with it, or another --out")
         changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), config.as_plain())
+        changed = [name for name in changed if name != "training.devices"]  # which does not change what is computed
         if changed:
             raise InputError(f"{path} differs from what was asked in {', '.join(changed)}; resume without these")
         if (run / DATA).is_file():

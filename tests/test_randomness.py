@@ -102,14 +102,24 @@ def test_normal_numbers_may_be_asked_for_in_half_precision():
 
 @pytest.mark.parametrize("probability", [0.0, 1e-6, 0.1, 0.5, 0.9, 1 - 1e-6, 1.0])
 def test_keep_is_true_with_the_probability_asked(probability):
-    kept = key().keep(probability, 3, 333, 5).double()
-    assert kept.shape == (50, 3, 333, 5)
-    deviation = (probability * (1 - probability) / kept.numel()) ** 0.5
-    assert abs(kept.mean() - probability) <= 4 * deviation + 2**-17
+    for kept in key().keep(probability, 3, 333, 5):
+        assert kept.shape == (50, 3, 333, 5)
+        deviation = (probability * (1 - probability) / kept.numel()) ** 0.5
+        assert abs(kept.double().mean() - probability) <= 4 * deviation + 2**-17
+
+
+def test_the_two_masks_and_neighbouring_places_images_steps_and_streams_are_independent():
+    first, second = (kept.double() for kept in key().keep(0.5, 400, 5))
+    others = [second, first.roll(1, dims=1), first.roll(1, dims=2), first.roll(1, dims=0)]
+    others += [changed.keep(0.5, 400, 5)[0].double() for changed in (key(step=1), key(stream="b"), key().fold(0))]
+    for other in others:
+        agreement = (first == other).double().mean()
+        assert abs(agreement - 0.5) < 4 * 0.5 / first.numel() ** 0.5
 
 
 def test_a_mask_does_not_depend_on_the_rest_of_the_batch():
-    assert torch.equal(key().keep(0.5, 3, 5)[7:8], key(index=torch.tensor([7])).keep(0.5, 3, 5))
+    together, alone = key().keep(0.5, 3, 5), key(index=torch.tensor([7])).keep(0.5, 3, 5)
+    assert all(torch.equal(some[7:8], one) for some, one in zip(together, alone, strict=True))
 
 
 def test_a_permutation_holds_every_image_once_and_changes_with_epoch_seed_and_stream():

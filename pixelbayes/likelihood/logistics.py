@@ -48,21 +48,22 @@ class MixtureOfLogistics(Likelihood):
                 f"for images of {channels} channels"
             )
         super().__init__(channels, levels, params.dtype)
-        self.mixture_logits = params[:, :num_mixtures]  # (B, K, H, W)
-        per_colour = params[:, num_mixtures:].unflatten(1, (channels, -1, num_mixtures))  # (B, C, 2 or 3, K, H, W)
-        self.means = per_colour[:, :, 0]  # (B, C, K, H, W)
-        self.log_scales = per_colour[:, :, 1].clamp(*LOG_SCALE_RANGE)
-        self.coeffs = per_colour[:, :, 2].tanh() if channels == 3 else None
+        self.mixture_logits, per_colour = params.tensor_split([num_mixtures], dim=1)  # (B, K, H, W) and the others
+        means, log_scales, *coeffs = per_colour.unflatten(1, (channels, -1, num_mixtures)).unbind(2)
+        self.means = means  # (B, C, K, H, W)
+        self.log_scales = log_scales.clamp(*LOG_SCALE_RANGE)
+        self.coeffs = coeffs[0].tanh() if channels == 3 else None
 
     def log_prob(self, x: Tensor) -> Tensor:
         x = x.to(self.means.dtype)
-        components = self.log_weights()
-        for colour in range(self.channels):
-            here = x[:, colour, None]  # (B, 1, H, W)
-            level = to_level(here, self.levels)
-            mean, log_scale = self._conditional(colour, x)
-            components = components + self._log_bin(here, level, mean, log_scale)
-        return components.logsumexp(dim=1)
+        means = self.means
+        if self.coeffs is not None:
+            to_green, red_to_blue, green_to_blue = self.coeffs.unbind(1)  # (B, K, H, W) each
+            red, green, _ = x[:, :, None].unbind(1)  # (B, 1, H, W) each
+            shifts = (torch.zeros_like(to_green), to_green * red, red_to_blue * red + green_to_blue * green)
+            means = means + torch.stack(shifts, dim=1)
+        log_bins = self._log_bin(x[:, :, None], to_level(x, self.levels)[:, :, None], means, self.log_scales)
+        return (self.log_weights() + log_bins.sum(dim=1)).logsumexp(dim=1)
 
     def colour_log_prob(self, colour: int, x: Tensor) -> Tensor:
         log_weights = self.log_weights()

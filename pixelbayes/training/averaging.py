@@ -1,10 +1,9 @@
 """Exponential moving average of the weights."""
 
-import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+import copy
 
-Tensors = list[Tensor] | tuple[Tensor, ...]
+import torch
+from torch import nn
 
 
 def average_decay(decay: float, updates: int) -> float:
@@ -16,20 +15,33 @@ def average_decay(decay: float, updates: int) -> float:
     return min(decay, (1 + updates) / (10 + updates))
 
 
-def moving_average(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of the network whose `update_parameters(network)` moves it by 1 - average_decay; with decay 0 it follows.
+class MovingAverage(nn.Module):
+    """A copy of a network that follows it, by 1 - average_decay at each update; with decay 0 it is the network.
 
     Running statistics are averaged as weights are. Polyak and Juditsky (1992); the warm-up is TensorFlow's
-    `ExponentialMovingAverage`.
+    `ExponentialMovingAverage`. Not torch's `AveragedModel`, whose counter makes a GPU wait at every step.
+
+    Args:
+        network: Where the average starts; `module` is the copy.
+        decay: At its longest.
     """
 
-    @torch.no_grad()
-    def update(averages: Tensors, currents: Tensors, updates: Tensor | int) -> None:
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, currents, 1 - average_decay(decay, int(updates) - 1))
-        else:  # a counter
-            torch._foreach_copy_(averages, currents)
+    def __init__(self, network: nn.Module, decay: float):
+        super().__init__()
+        self.module = copy.deepcopy(network).requires_grad_(False)
+        self.decay = decay
 
-    averaged = AveragedModel(network, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
-    averaged.n_averaged.fill_(1)  # the start counts as averaged: at 0 torch would copy the first update over it
-    return averaged
+    @torch.no_grad()
+    def update(self, network: nn.Module, updates: int) -> None:
+        """Moves towards the network; `updates` have gone before."""
+        moved = [(mine, its) for mine, its in zip(_tensors(self.module), _tensors(network), strict=True)]
+        floating = [pair for pair in moved if pair[0].is_floating_point()]
+        averages, currents = map(list, zip(*floating, strict=True))
+        torch._foreach_lerp_(averages, currents, 1 - average_decay(self.decay, updates))
+        for counter, its in moved:
+            if not counter.is_floating_point():
+                counter.copy_(its)
+
+
+def _tensors(network: nn.Module) -> list[torch.Tensor]:
+    return [*network.parameters(), *network.buffers()]

@@ -57,9 +57,11 @@ class History(Callback):
         place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         now = time.monotonic()
         speed = round(self.images / self.training_seconds, 1)
-        self.rows.append({**place, **figures, "images_per_second": speed, "seconds": round(now - self.began, 2)})
+        row = {**place, **figures, "images_per_second": speed, "seconds": round(now - self.began, 2)}
+        self.rows.append(trainer.strategy.broadcast(row))  # one clock for all processes
         self.began, self.images, self.training_seconds = now, 0, 0.0
-        write_history(self.rows, self.run / HISTORY)
+        if trainer.is_global_zero:
+            write_history(self.rows, self.run / HISTORY)
         limit = module.config.max_seconds
         if limit and sum(row["seconds"] for row in self.rows) > limit:
             trainer.should_stop = True
@@ -140,26 +142,38 @@ class Keeper(Callback):
         if trainer.is_last_batch:
             return
         due = time.monotonic() - self.saved_at > 60 * module.config.checkpoint_minutes
-        if due or self.asked_to_stop is not None:
+        if self._agreed(trainer, due or self.asked_to_stop is not None):
             self._save_state(trainer)
-        self._stop_if_asked()
+            self._stop_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, NetworkModule)
         rows = self.history.rows
         about = {**self.about, **rows[-1], "selected_by": module.config.select_by}
-        kept = module.as_checkpoint(about)
-        checkpoint.save(kept, self.run / checkpoint.LAST)
-        if best_row(rows, module.config.select_by, module.measure) is rows[-1]:
-            checkpoint.save(kept, self.run / checkpoint.BEST)
+        if trainer.is_global_zero:
+            kept = module.as_checkpoint(about)
+            checkpoint.save(kept, self.run / checkpoint.LAST)
+            if best_row(rows, module.config.select_by, module.measure) is rows[-1]:
+                checkpoint.save(kept, self.run / checkpoint.BEST)
         self._save_state(trainer)
-        self._stop_if_asked()
+        self._stop_if_asked(trainer)
 
-    def _stop_if_asked(self) -> None:
-        if self.asked_to_stop is not None:
-            raise InterruptedRunError(self._farewell(), self.asked_to_stop)
+    def _agreed(self, trainer: L.Trainer, wish: bool) -> bool:
+        """Whether any process of the run wishes it: for they save and stop together."""
+        return trainer.strategy.reduce_boolean_decision(wish, all=False) if trainer.world_size > 1 else wish
+
+    def _stop_if_asked(self, trainer: L.Trainer) -> None:
+        if self._agreed(trainer, self.asked_to_stop is not None):
+            number = self.asked_to_stop or signal.SIGTERM  # another process was asked
+            raise InterruptedRunError(self._farewell(), number)
 
     def _save_state(self, trainer: L.Trainer) -> None:
-        with replacing(self.run / RESUME) as temporary:
-            trainer.save_checkpoint(temporary)
+        module = trainer.lightning_module
+        assert isinstance(module, NetworkModule)
+        module.watch.check()
+        if trainer.is_global_zero:
+            with replacing(self.run / RESUME) as temporary:
+                trainer.save_checkpoint(temporary)
+        else:
+            trainer.save_checkpoint(self.run / RESUME)  # writes nothing, but takes part
         self.saved_at = time.monotonic()

@@ -13,6 +13,7 @@ from pixelbayes.inference import BayesClassifier, Scorer
 from pixelbayes.model import PixelCNN
 from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
+from pixelbayes.training.compilation import compiled
 from pixelbayes.training.config import TrainingConfig
 from pixelbayes.training.objectives import Batch, generative
 
@@ -23,27 +24,32 @@ def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     network = network.to(device, dtype)
     train, validation = data.split("train"), data.split("validation")
-    index = torch.arange(min(config.batch_size, len(train)))
+    per_step = min(config.batch_size * config.accumulate, len(train))
+    # what one process has at a time; those of a CPU share its cores, so there one stands for all
+    at_a_time = -(-config.batch_size // (config.devices if device.type == "cuda" else 1))
+    index = torch.arange(min(at_a_time, len(train)))
+    parts = per_step / len(index) / (config.devices if device.type == "cuda" else 1)  # in a step, one after another
     batch = Batch(train.pixels[index].to(device), train.labels[index].to(device))
     x = to_x(batch.pixels, network.config.levels, dtype)
     classifier = BayesClassifier(Scorer(network, learning=True), torch.zeros(len(data.class_names)))
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.0)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.0, fused=device.type in ("cpu", "cuda"))
+    objective = compiled(generative, device) if config.compile else generative
 
     def step() -> None:
-        generative(network, batch, Key.of(0, "estimate", 0, index.to(device))).backward()
+        objective(network, batch, Key.of(0, "estimate", 0, index.to(device))).backward()
         optimizer.step()
         optimizer.zero_grad()
 
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        step_seconds = _seconds(step)
+        step_seconds = parts * _seconds(step)
         score_seconds = _seconds(lambda: classifier.log_prob(x))
-    steps = -(-len(train) // config.batch_size)
+    steps = -(-len(train) // (config.batch_size * config.accumulate))
     epoch = steps * step_seconds + len(validation) / len(index) * score_seconds
     return {
         "parameters": f"{sum(weight.numel() for weight in network.parameters()):,}",
         "images": f"{len(train):,} to train, {len(validation):,} to validate, {len(data.class_names)} classes",
-        "device": f"{device}, {torch.get_num_threads()} threads",
-        "a step": f"{1000 * step_seconds:.0f} ms for {len(index)} images",
+        "device": f"{f'{config.devices} x ' if config.devices > 1 else ''}{device}, {torch.get_num_threads()} threads",
+        "a step": f"{1000 * step_seconds:.0f} ms for {per_step} images",
         "an epoch": f"{epoch:.0f} s, {steps} steps and validation; without sample grids",
         "the run": f"{config.epochs * epoch / 60:.0f} minutes, {config.epochs} epochs",
         "memory": f"{_peak_memory(device) / 2**30:.2f} GiB at its highest, data included",

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
-from pixelbayes.devices import pick_device
+from pixelbayes.devices import is_first_process, pick_device
+from pixelbayes.memory import keep_freed_memory
 from pixelbayes.training.callbacks import RESUME, History, Keeper, SampleGrids
 from pixelbayes.training.module import NetworkModule, TrainingModule
+from pixelbayes.training.processes import in_processes, launched, machines, processes_here
 from pixelbayes.training.progress import ProgressReport
 
 PRECISIONS: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed", "float64": "64-true"}
@@ -32,19 +36,28 @@ def fit(module: NetworkModule, run: Path, about: dict[str, Any]) -> list[dict[st
         DivergedError: If a loss is not finite.
         InterruptedRunError: If asked to stop; the run can be resumed.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for room in ("pytorch", "fabric"):
+        logging.getLogger(f"lightning.{room}").setLevel(logging.WARNING)
+    if module.devices > 1 and not launched():
+        rows: list[dict[str, float]] = in_processes(module.devices, fit, module, run, about)
+        return rows
+    keep_freed_memory()
     config = module.config
     state = run / RESUME
     history = History(run)
     keeper = Keeper(run, history, about, module.command)
-    pictures = [SampleGrids(run)] if isinstance(module, TrainingModule) else []
+    shown: list[Callback] = [ProgressReport(history)] if is_first_process() else []
+    if isinstance(module, TrainingModule) and is_first_process():
+        shown.append(SampleGrids(run))
     trainer = L.Trainer(
         accelerator={"mps": "mps", "cuda": "gpu", "cpu": "cpu"}[pick_device(config.device, config.precision).type],
-        devices=1,
+        devices=processes_here(),
+        num_nodes=machines(),
+        strategy=_data_parallel() if launched() else "auto",
         precision=PRECISIONS[config.precision],
         max_epochs=config.epochs,
         logger=LOGGERS[config.logger](run),
-        callbacks=[history, ProgressReport(history), *pictures, keeper],
+        callbacks=[history, *shown, keeper],
         default_root_dir=run,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, len(module.train_dataloader())),
@@ -56,8 +69,15 @@ def fit(module: NetworkModule, run: Path, about: dict[str, Any]) -> list[dict[st
     with warnings.catch_warnings(), keeper.listening():
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)  # Lightning's use of torch
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")  # ours is, by the step
+        warnings.filterwarnings("ignore", message=".*``compute`` method of metric")  # a process may have no image
         trainer.fit(module, ckpt_path=state if state.is_file() else None)
     return history.rows
+
+
+def _data_parallel() -> DDPStrategy:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*`broadcast_buffers` is deprecated")  # what is new is not in 2.5
+        return DDPStrategy(broadcast_buffers=False)  # the images are among them
 
 
 def _tensorboard(run: Path) -> Logger:

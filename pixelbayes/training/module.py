@@ -13,7 +13,6 @@ from torchmetrics import MeanMetric
 
 from pixelbayes.checkpoint import Checkpoint, Trained
 from pixelbayes.data import AugmentationConfig, ImageData, augment
-from pixelbayes.errors import DivergedError
 from pixelbayes.fusion import NO_LABEL
 from pixelbayes.inference import BayesClassifier, Scorer
 from pixelbayes.layers import initialise_from_data
@@ -21,12 +20,14 @@ from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.model import PixelCNN
 from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
-from pixelbayes.training.averaging import moving_average
+from pixelbayes.training.averaging import MovingAverage
 from pixelbayes.training.batches import OrderedBatches, ShuffledBatches
+from pixelbayes.training.compilation import compiled
 from pixelbayes.training.config import TrainingConfig
 from pixelbayes.training.objectives import Batch, generative
 from pixelbayes.training.optimization import OptimizationConfig
 from pixelbayes.training.schedule import learning_rate_factor
+from pixelbayes.training.watch import Watch
 
 
 def class_prior(data: ImageData, kind: str) -> tuple[float, ...]:
@@ -75,14 +76,16 @@ class NetworkModule(L.LightningModule):
         self.seed = seed
         self.data = data
         self.augmentation = augmentation
-        self.averaged = moving_average(network, config.ema_decay)
+        self.averaged = MovingAverage(network, config.ema_decay)
         for name in ("train", "validation"):
             self.register_buffer(f"{name}_pixels", data.split(name).pixels, persistent=False)
             self.register_buffer(f"{name}_labels", data.split(name).labels, persistent=False)
-        self.train_measure = MeanMetric()
+        # every process has the loss of the whole step; what is not a number is the watch's affair
+        self.train_measure = MeanMetric(nan_strategy="disable", sync_on_compute=False)
         self.train_measure.persistent(True)  # an epoch resumed in its middle reports the whole of it
-        self.validation_measure = MeanMetric()
-        self.validation_accuracy = MeanMetric()
+        self.validation_measure = MeanMetric(nan_strategy="disable")
+        self.validation_accuracy = MeanMetric(nan_strategy="disable")
+        self.watch = Watch(self.remedies)
 
     @abstractmethod
     def loss(self, index: Tensor) -> Tensor:
@@ -96,13 +99,34 @@ class NetworkModule(L.LightningModule):
     def dtype_of_weights(self) -> torch.dtype:
         return next(self.network.parameters()).dtype
 
+    @property
+    def accumulate(self) -> int:
+        """Batches in a step."""
+        return 1
+
+    @property
+    def devices(self) -> int:
+        """Processes on this machine."""
+        return 1
+
+    @property
+    def images_at_a_time(self) -> int:
+        """Images of a batch that each process takes, those of an epoch's last aside."""
+        return -(-self.config.batch_size // self.trainer.world_size)
+
     def train_dataloader(self) -> ShuffledBatches:
+        """The images of each step, whatever the number of processes."""
+        size = self.config.batch_size * self.accumulate
         return ShuffledBatches(
-            len(self.train_pixels), self.config.batch_size, self.seed, lambda: self.trainer.global_step
+            len(self.train_pixels), size, self.seed, lambda: self.trainer.global_step, self.train_pixels.device
         )
 
     def val_dataloader(self) -> OrderedBatches:
-        return OrderedBatches(len(self.validation_pixels), self.config.batch_size)
+        return OrderedBatches(len(self.validation_pixels), self.config.batch_size, self.validation_pixels.device)
+
+    def share(self, index: Tensor) -> Tensor:
+        """This process's part of the images of a step."""
+        return index.tensor_split(self.trainer.world_size)[self.trainer.global_rank]
 
     def key(self, stream: str, index: Tensor) -> Key:
         return Key.of(self.seed, stream, self.global_step, index)
@@ -118,17 +142,30 @@ class NetworkModule(L.LightningModule):
         return to_x(pixels, self.data.preprocessing.levels, self.dtype_of_weights)
 
     def training_step(self, index: Tensor, _: int) -> Tensor:
-        loss = self.loss(index)
-        self.check_finite("loss", loss.item(), self.global_step + 1)
-        self.train_measure.update(loss.detach(), len(index))
-        self.log("train/loss", loss.detach(), on_step=True)
+        """Adds up gradients of the mean loss over a step's images, a part of them at a time; the last is Lightning's.
+
+        Each part weighs as many as its images, so that neither `accumulate` nor the number of processes, whose
+        gradients Lightning averages, changes what is minimised.
+        """
+        mine = self.share(index)
+        share = self.trainer.world_size / len(index)
+        # a process left without an image takes one that does not count: the others wait for its gradients
+        *others, last = mine.split(self.images_at_a_time) if len(mine) else (index[:1],)
+        total = torch.zeros((), dtype=self.dtype_of_weights, device=self.device)
+        for part in others:
+            loss = self.loss(part) * (len(part) * share)
+            loss.backward()
+            total += loss.detach()
+        loss = self.loss(last) * (len(last) * share if len(mine) else 0.0)
+        mean = self.trainer.strategy.reduce(total + loss.detach(), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        self.watch.note("loss", mean, self.global_step + 1)
+        self.train_measure.update(mean.expand(len(index)))  # so, for with its NaNs "disable"d it forgets weights
+        self.log("train/loss", mean, on_step=True)
         return loss
 
-    def check_finite(self, name: str, value: float, step: int) -> None:
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the {name} became {value} at step {step}; the last good weights are kept. {self.remedies}"
-            )
+    def optimizer_zero_grad(self, *_: Any) -> None:
+        """Nothing: Lightning asks between a step's last loss and its gradient, when those of the others are there."""
 
     def epoch_figures(self) -> dict[str, float]:
         """What the epoch that ends has measured; resets the measures."""
@@ -138,7 +175,8 @@ class NetworkModule(L.LightningModule):
             "val/accuracy": float(self.validation_accuracy.compute()),
             "learning_rate": self.config.learning_rate * self.learning_rate_factor(self.global_step - 1),  # the last
         }
-        self.check_finite("loss on validation", figures[f"val/{self.measure}"], self.global_step)
+        self.watch.note("loss on validation", torch.tensor(figures[f"val/{self.measure}"]), self.global_step)
+        self.watch.check()
         for metric in (self.train_measure, self.validation_measure, self.validation_accuracy):
             metric.reset()
         return figures
@@ -146,7 +184,12 @@ class NetworkModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self.config
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-        optimizer = kind(self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        optimizer = kind(
+            self.network.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.learning_rate_factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -156,11 +199,13 @@ class NetworkModule(L.LightningModule):
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         limit = self.config.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-        self.check_finite("gradient's norm", norm.item(), self.global_step + 1)  # before it spoils the weights
+        self.watch.note("gradient's norm", norm, self.global_step + 1)  # before it spoils the weights
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        updates = self.global_step
         super().optimizer_step(*args, **kwargs)
-        self.averaged.update_parameters(self.network)  # here, so that every hook that saves finds both moved
+        self.averaged.update(self.network, updates)  # here, so that every hook that saves finds both moved
+        self.network.zero_grad()
 
 
 class TrainingModule(NetworkModule):
@@ -191,7 +236,7 @@ class TrainingModule(NetworkModule):
         augmentation: AugmentationConfig = AugmentationConfig(),  # noqa: B008 (it is frozen)
     ):
         super().__init__(network, config, data, seed, augmentation)
-        self.objective = objective
+        self.objective = self.compiled_objective = objective
         self.prior = class_prior(data, config.prior)
         self.classifier = BayesClassifier(Scorer(self.average, learning=True), torch.tensor(self.prior).log())
 
@@ -200,6 +245,18 @@ class TrainingModule(NetworkModule):
         network = self.averaged.module
         assert isinstance(network, PixelCNN)
         return network
+
+    @property
+    def accumulate(self) -> int:
+        return self.config.accumulate
+
+    @property
+    def devices(self) -> int:
+        return self.config.devices
+
+    def on_fit_start(self) -> None:
+        if self.config.compile:
+            self.compiled_objective = compiled(self.objective, self.device)
 
     def on_train_start(self) -> None:  # not on_fit_start, where a resumed run's step is not yet known
         if self.global_step == 0 and self.network.config.weight_norm:
@@ -211,11 +268,13 @@ class TrainingModule(NetworkModule):
     def batch(self, index: Tensor) -> Batch:
         """Training images, augmented; of some the label is not told."""
         batch = super().batch(index)
-        told = self.key("label dropout", index).keep(1 - self.config.label_dropout, 1).squeeze(1)
-        return batch._replace(label=torch.where(told, batch.label, NO_LABEL))
+        told, _ = self.key("label dropout", index).keep(1 - self.config.label_dropout)
+        return batch._replace(label=torch.where(told.bool(), batch.label, NO_LABEL))
 
     def loss(self, index: Tensor) -> Tensor:
-        return self.objective(self.network, self.batch(index), self.key("training", index))
+        whole = len(index) == self.images_at_a_time  # an epoch's last images are not worth compiling for their number
+        objective = self.compiled_objective if whole else self.objective
+        return objective(self.network, self.batch(index), self.key("training", index))
 
     def validation_step(self, index: Tensor, _: int) -> None:
         label = self.validation_labels[index]

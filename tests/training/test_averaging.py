@@ -6,7 +6,7 @@ from runs import tiny_module
 from pixelbayes import checkpoint
 from pixelbayes.pixels import to_x
 from pixelbayes.training import callbacks
-from pixelbayes.training.averaging import average_decay, moving_average
+from pixelbayes.training.averaging import MovingAverage, average_decay
 from pixelbayes.training.fitting import fit
 from pixelbayes.training.objectives import generative
 
@@ -17,12 +17,12 @@ def test_the_decay_warms_up_from_a_tenth():
 
 def test_the_average_equals_three_updates_worked_by_hand():
     network = tiny_model()
-    average = moving_average(network, decay=0.15)
+    average = MovingAverage(network, decay=0.15)
     bias = network.to_params.bias
     values = []
-    for value in (10.0, 20.0, 30.0):
+    for updates, value in enumerate((10.0, 20.0, 30.0)):
         bias.data.fill_(value)  # from 0 at the start
-        average.update_parameters(network)
+        average.update(network, updates)
         values.append(average.module.to_params.bias[0].item())
     first = 0.1 * 0 + 0.9 * 10
     second = 0.15 * first + 0.85 * 20  # 2/11 is beyond the decay

@@ -19,3 +19,10 @@ def test_an_estimate_counts_parameters_images_and_steps_and_leaves_the_weights(t
     assert float(found["memory"].split()[0]) > 0
     assert all(torch.equal(*pair) for pair in zip(network.parameters(), before, strict=True))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_estimate_is_of_whole_steps_however_many_batches_they_hold():
+    config = TrainingConfig(epochs=7, batch_size=2, accumulate=2, device="cpu")
+    found = estimate(tiny_model().float(), config, tiny_images())
+    assert found["a step"].endswith("ms for 4 images")
+    assert ", 3 steps and validation" in found["an epoch"]

@@ -11,6 +11,7 @@ from pixelbayes.errors import DivergedError
 from pixelbayes.training.fitting import fit
 from pixelbayes.training.module import class_prior
 from pixelbayes.training.objectives import generative
+from pixelbayes.training.watch import EVERY, Watch
 
 
 def spoilt(step, value):
@@ -149,3 +150,36 @@ def test_weight_decay_is_decoupled_and_adamws_alone(optimizer, tmp_path):
     kind = module.configure_optimizers()["optimizer"]
     assert type(kind) is {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer]
     assert kind.param_groups[0]["weight_decay"] == decay
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate"), [(2, 2), (1, 4), (3, 2)])
+def test_batches_that_add_up_are_one_batch_of_all_their_images(batch_size, accumulate, tmp_path):
+    sizes = []
+
+    def objective(network, batch, key):
+        sizes.append(len(batch.pixels))
+        return generative(network, batch, key)
+
+    runs = {}
+    for name, settings in (
+        ("whole", {"batch_size": batch_size * accumulate}),
+        ("parts", {"batch_size": batch_size, "accumulate": accumulate}),
+    ):
+        sizes.clear()
+        module = tiny_module(objective, **settings)
+        rows = fit(module, tmp_path / name, {})
+        runs[name] = torch.cat([weight.flatten() for weight in module.parameters()]), rows[-1]["train/bits_per_dim"]
+    assert max(sizes) == batch_size
+    torch.testing.assert_close(runs["parts"], runs["whole"])
+    assert rows[-1]["step"] == 2 * -(-10 // (batch_size * accumulate))
+
+
+def test_elsewhere_than_on_a_cpu_a_number_that_is_not_finite_is_found_before_anything_is_saved():
+    watch = Watch("None may help")
+    device = torch.device("meta")
+    for step in range(EVERY - 1):
+        watch.note("loss", torch.zeros((), device=device), step)  # to look would raise: a meta tensor has no value
+    watch.noted = [("loss", 1, torch.tensor(1.0)), ("loss", 2, torch.tensor(torch.inf)), ("loss", 3, torch.tensor(1.0))]
+    with pytest.raises(DivergedError, match=r"the loss became inf at step 2; .* None may help"):
+        watch.check()
+    watch.check()  # told once
