@@ -33,8 +33,8 @@ def log_prob_of_classes(network: PixelCNN, x: Tensor, classes: Tensor) -> Tensor
     images, count = len(x), len(classes)
     condition = EveryClass(torch.full((images,), NO_LABEL, device=x.device), classes)
     with Growing(images, count):
-        likelihood = network.likelihood(network(x.to(network.to_params.bias.dtype), condition))
-        log_prob = likelihood.log_prob(x).sum(dim=(1, 2))  # (B Y,); (B,) if no label has acted
+        params = network(x.to(network.to_params.bias.dtype), condition)  # of B Y rows; of B if no label has acted
+    log_prob = network.likelihood(params).log_prob(grow(x, len(params))).sum(dim=(1, 2))
     return log_prob.view(images, -1).expand(images, count)
 
 
