@@ -115,7 +115,10 @@ class Scorer:
         x = x.contiguous(memory_format=torch.channels_last)
         if not self.compiled:
             return function(x, label)
-        compiled = self.functions.setdefault(function, Compiled(function))
+        if function not in self.functions:
+            freeze = x.device.type == "cpu" and self.network.to_params.bias.dtype != torch.float64
+            self.functions[function] = Compiled(function, freeze=freeze)
+        compiled = self.functions[function]
         found = compiled(_filled(x, images), _filled(label, labels))
         return found[: len(x), : len(label)] if found.ndim == 2 else found[: len(x)]
 
