@@ -2,11 +2,9 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 
 Function = Callable[[Tensor, Tensor], Tensor]
 
@@ -20,24 +18,29 @@ class Compiled:
 
     Args:
         function: It may read weights, which must stay as they are.
+        freeze: Lay the weights out for the convolutions, once: for a CPU, and not for float64, where it fails.
     """
 
-    def __init__(self, function: Function):
+    def __init__(self, function: Function, *, freeze: bool):
         self.function = function
+        self.freeze = freeze
         self.ready: Function | None = None
 
     def __call__(self, x: Tensor, label: Tensor) -> Tensor:
         if self.ready is not None:
             return self.ready(x, label)
         try:
+            from torch._inductor import config as compiler  # takes a second to import
+            from torch.fx.experimental.proxy_tensor import make_fx
+
             with torch.no_grad():
                 recorded = make_fx(lambda x, label: self.function(x, label))(x, label)  # bound methods confuse it
-                # freezing: weights are laid out for the convolutions once
-                options: dict[str, str | int | bool | Callable[..., Any]] = {"freezing": x.device.type == "cpu"}
-                self.ready = torch.compile(recorded, fullgraph=True, dynamic=False, options=options)
-                return self.ready(x, label)
+                # not in torch.compile's options, which come too late for it
+                with compiler.patch(freezing=self.freeze):
+                    self.ready = torch.compile(recorded, fullgraph=True, dynamic=False)
+                    return self.ready(x, label)
         except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = " ".join((str(error).strip() or type(error).__name__).splitlines()[:2])  # "... raised:", what
             warnings.warn(f"scoring goes on without compiling, more slowly ({reason})", RuntimeWarning, stacklevel=2)
             self.ready = self.function
             return self.function(x, label)

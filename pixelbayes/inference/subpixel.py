@@ -11,8 +11,8 @@ class SubpixelConv2d(nn.Module):
     """What a transposed convolution of stride 2 computes, by a convolution to four times the channels.
 
     Shi et al. (2016), https://arxiv.org/abs/1609.05158, section 3.2. Each position of the output reads the same one or
-    two positions of the input, so that it is the same function; on a CPU ordinary convolutions are far faster, those
-    in bfloat16 most of all.
+    two positions of the input, so that it is the same function; on a CPU PyTorch has no fast transposed convolution in
+    bfloat16.
 
     Args:
         layer: The layer to compute; its weight is taken as it stands.
