@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint pictures clean
+.PHONY: demo test lint bench pictures clean
 
 demo: $(VENV)/installed  ## Trains on handwritten digits, measures, draws: minutes on two cores.
 	$(BIN)/pixelbayes demo
@@ -18,6 +18,9 @@ lint: $(VENV)/installed-dev  ## Style, types, and the order of the rooms.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/installed  ## Times plain against fast, in pairs; writes docs/performance.md and what stands beside it.
+	$(BIN)/python -m benchmarks
 
 pictures: $(VENV)/installed  ## Draws the pictures of docs/ again.
 	$(BIN)/python docs/make_pictures.py

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pixelbayes.fusion import Condition
 from pixelbayes.inference.cached.network import CachedNetwork
-from pixelbayes.inference.cached.stepping import Step, one_thread, prepared
+from pixelbayes.inference.cached.stepping import IMAGES_WORTH_SHARING, Step, prepared, threads
 from pixelbayes.inference.completion import Given
 from pixelbayes.model import RESOLUTIONS, PixelCNN
 from pixelbayes.pixels import to_pixels, to_x
@@ -107,9 +107,11 @@ class CachedSampler:
         if given is not None:
             x, known = x + to_x(given.pixels.to(noise.device), levels, noise.dtype), given.known
         draw = self._begin(condition, noise)
+        sharing = torch.get_num_threads() if len(noise) >= IMAGES_WORTH_SHARING else 1
         for row in track(range(height)):
-            self.step.begin_row(row, noise[:, :, row, None])
-            with one_thread():
+            with threads(sharing):
+                self.step.begin_row(row, noise[:, :, row, None])
+            with threads(1):
                 for column in range(width):
                     self.step.cached.move(column)
                     depth = standing(row, column)

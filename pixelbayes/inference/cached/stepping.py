@@ -16,6 +16,10 @@ Step = Callable[[int], None]  # of the number of lower resolutions that stand at
 # Compiling takes half a minute, and spares some 0.7 ms a step on a CPU (docs/performance.md)
 STEPS_WORTH_COMPILING = 50_000
 
+# A pixel's products are so small that threads lose more by waiting for each other than they gain, and beside other work
+# up to a hundred times as much; a row's gain from so many images on
+IMAGES_WORTH_SHARING = 64
+
 # inductor's reuse of buffers makes a product write over its own summand at batch 1 (torch 2.13)
 INDUCTOR_OPTIONS = {"allow_buffer_reuse": False}
 
@@ -54,7 +58,7 @@ def _compiled(step: Step) -> Step:
         torch.compile(_apart(partial(step, depth)), fullgraph=True, dynamic=False, options=options)
         for depth in range(RESOLUTIONS)
     ]
-    with one_thread():  # as many threads as there are now are built into the code
+    with threads(1):  # as many threads as there are now are built into the code
         for compiled in steps:
             compiled()
     return lambda depth: steps[depth]()
@@ -86,10 +90,10 @@ def _captured(step: Step) -> Step:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Computes on this thread alone: products this small lose more by waiting for each other than they gain."""
+def threads(count: int) -> Iterator[None]:
+    """While it lasts, products are shared by so many threads."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

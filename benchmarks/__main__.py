@@ -1,0 +1,63 @@
+"""`make bench`: every row in a process of its own, one JSON line each, a plot, and the table of docs/performance.md."""
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.report import draw, machine, write_table
+from benchmarks.sampling import sampling
+from benchmarks.scoring import scoring
+from benchmarks.training import training
+from benchmarks.waiting import waiting
+from pixelbayes.devices import pick_device
+
+FOLDER = Path(__file__).parents[1] / "docs" / "performance"
+
+Case = Callable[[], dict[str, Any]]
+
+
+def cases(device: str, repeats: int) -> Iterator[tuple[str, Case]]:
+    """A name and the work of each row."""
+    for batch in (1, 2, 4, 8, 16, 25, 32, 64, 128, 256):
+        yield f"sampling {batch} images of 32 x 32", partial(sampling, batch, 32, device, repeats)
+    for size in (16, 64):
+        yield f"sampling 16 images of {size} x {size}", partial(sampling, 16, size, device, repeats)
+    yield "waiting for 25 images", partial(waiting, device, repeats)
+    for fusion in ("film", "bottleneck", "output-concat"):  # where the label enters decides what classes share
+        yield f"scoring under 4 classes, {fusion}", partial(scoring, 4, device, repeats, fusion)
+    for batch in (16, 64):
+        yield f"training at batch {batch}", partial(training, batch, device, repeats)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds of each pair (default: %(default)s)")
+    parser.add_argument("--only", default="", help="rows whose name begins so; the others stay as they are")
+    options = parser.parse_args()
+    device = str(pick_device(options.device))
+    console = Console(highlight=False)
+    path = FOLDER / f"{device}.jsonl"
+    rows = {row["name"]: row for row in map(json.loads, path.read_text().splitlines())} if path.is_file() else {}
+    FOLDER.mkdir(exist_ok=True)
+    chosen = [(name, case) for name, case in cases(device, options.repeats) if name.startswith(options.only)]
+    for number, (name, case) in enumerate(chosen, 1):
+        console.print(f"{number} of {len(chosen)}: {name}")
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:  # its peak memory is its own
+            rows[name] = {"name": name, **apart.submit(case).result(), "machine": machine(device)}
+        console.print_json(json.dumps(rows[name]))
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
+    write_table(list(rows.values()), device, FOLDER.parent / "performance.md")
+    draw(list(rows.values()), FOLDER / f"{device}.png")
+    console.print(f"{path}, the plot beside it, and docs/performance.md")
+
+
+if __name__ == "__main__":
+    main()
