@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from pixelbayes.pixels import to_x
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,10 @@ class Given:
                 "drawn given those before it in raster order, so only the first ones can be given"
             )
         return cls(pixels, known)
+
+
+def canvas(given: Given | None, noise: Tensor, levels: int) -> tuple[Tensor, int]:
+    """Images as they stand before the first draw: x, of the shape and precision of `noise`, and its known pixels."""
+    if given is None:
+        return torch.zeros_like(noise), 0
+    return to_x(given.pixels.to(noise.device), levels, noise.dtype).expand_as(noise).clone(), given.known

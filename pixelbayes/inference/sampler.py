@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from pixelbayes.fusion import Condition
-from pixelbayes.inference.completion import Given
+from pixelbayes.inference.completion import Given, canvas
 from pixelbayes.model import PixelCNN
-from pixelbayes.pixels import to_pixels, to_x
+from pixelbayes.pixels import to_pixels
 from pixelbayes.progress import Tracker, no_progress
 from pixelbayes.randomness import Key
 
@@ -56,10 +56,7 @@ def sample(
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}, expected a number above 0")
     height, width = noise.shape[-2:]
-    x = torch.zeros_like(noise)
-    known = 0
-    if given is not None:
-        x, known = x + to_x(given.pixels.to(noise.device), network.config.levels, noise.dtype), given.known
+    x, known = canvas(given, noise, network.config.levels)
     for row in track(range(height)):
         for column in range(width):
             if row * width + column < known:

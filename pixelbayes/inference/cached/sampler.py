@@ -6,9 +6,9 @@ from torch import Tensor
 from pixelbayes.fusion import Condition
 from pixelbayes.inference.cached.network import CachedNetwork
 from pixelbayes.inference.cached.stepping import IMAGES_WORTH_SHARING, Step, prepared, threads
-from pixelbayes.inference.completion import Given
+from pixelbayes.inference.completion import Given, canvas
 from pixelbayes.model import RESOLUTIONS, PixelCNN
-from pixelbayes.pixels import to_pixels, to_x
+from pixelbayes.pixels import to_pixels
 from pixelbayes.progress import Tracker, no_progress
 
 
@@ -102,10 +102,7 @@ class CachedSampler:
         """Images of the condition, uint8 levels (B, C, H, W); arguments as in `sample`."""
         height, width = noise.shape[2:]
         levels = self.network.config.levels
-        x = torch.zeros_like(noise)
-        known = 0
-        if given is not None:
-            x, known = x + to_x(given.pixels.to(noise.device), levels, noise.dtype), given.known
+        x, known = canvas(given, noise, levels)
         draw = self._begin(condition, noise)
         sharing = torch.get_num_threads() if len(noise) >= IMAGES_WORTH_SHARING else 1
         for row in track(range(height)):
