@@ -40,14 +40,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=5, help="rounds of each pair (default: %(default)s)")
-    parser.add_argument("--only", default="", help="rows whose name begins so; the others stay as they are")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="rows whose names begin so; the others stay as they are"
+    )
     options = parser.parse_args()
     device = str(pick_device(options.device))
     console = Console(highlight=False)
     path = FOLDER / f"{device}.jsonl"
     rows = {row["name"]: row for row in map(json.loads, path.read_text().splitlines())} if path.is_file() else {}
     FOLDER.mkdir(exist_ok=True)
-    chosen = [(name, case) for name, case in cases(device, options.repeats) if name.startswith(options.only)]
+    chosen = [(name, case) for name, case in cases(device, options.repeats) if name.startswith(tuple(options.only))]
     for number, (name, case) in enumerate(chosen, 1):
         console.print(f"{number} of {len(chosen)}: {name}")
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:  # its peak memory is its own

@@ -137,5 +137,5 @@ def bytes_of_row(network: PixelCNN) -> int:
     weight = network.to_params.bias
     kept = 2 * config.num_filters * (config.num_blocks + 2) * 4 / 3  # of both stacks; resolutions: 1 + 1/4 + 1/16
     passing = 16 * config.num_filters + 2 * (config.channels + network.fusion.input_channels + 1)
-    output = 2 * network.fusion.output_channels + 3 * len(weight)
+    output = 2 * network.fusion.output_channels + 5 * len(weight)  # the likelihood takes all colours at once
     return int(height * width * ((kept + passing + output) * max(4, weight.element_size())))
