@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from pixelbayes.evaluation.figures.style import BLUE, SOFT, VERMILLION, save_figure, styled
 from pixelbayes.files import write_text
@@ -112,31 +113,38 @@ COLUMNS: dict[str, dict[str, Any]] = {
     },
     "waiting": {
         "waiting: 25 images, cold start": _number("seconds", 1, " s"),
-        "peak memory of this process": _number("peak_memory_mib", 0, " MiB"),
+        "peak memory": _number("peak_memory_mib", 0, " MiB"),
     },
 }
 
 
-@styled
-def growth(rows: Sequence[Row]) -> Figure:
-    """Seconds by batch and by pixels, on logarithmic axes."""
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    by_batch, by_size = figure.subplots(1, 2)
+def growing(rows: Sequence[Row]) -> dict[str, dict[int, Row]]:
+    """What grows, and the rows by how much; what was not measured twice is left out."""
     found = [row for row in rows if row["work"] == "sampling"]
-    for axes, chosen, x, label in (
-        (by_batch, [row for row in found if row["size"] == 32], lambda row: row["batch"], "images of 32 x 32"),
-        (by_size, [row for row in found if row["batch"] == 16], lambda row: row["size"] ** 2, "pixels of 16 images"),
-    ):
-        chosen = sorted(chosen, key=x)
+    panels = {
+        "images of 32 x 32": {row["batch"]: row for row in found if row["size"] == 32},
+        "pixels of each of 16 images": {row["size"] ** 2: row for row in found if row["batch"] == 16},
+    }
+    return {label: by_x for label, by_x in panels.items() if len(by_x) > 1}
+
+
+@styled
+def growth(panels: dict[str, dict[int, Row]]) -> Figure:
+    """Seconds by what grows, on logarithmic axes."""
+    figure = Figure(figsize=(4 * len(panels), 3.4), layout="constrained")
+    for (label, by_x), axes in zip(panels.items(), figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
         for name, key, colour in LINES:
-            axes.loglog([x(row) for row in chosen], [row[key] for row in chosen], color=colour, label=name, marker=".")
+            axes.loglog(sorted(by_x), [by_x[x][key] for x in sorted(by_x)], color=colour, label=name, marker=".")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.set_xlabel(label)
         axes.set_ylabel("seconds")
         axes.grid(visible=True)
-    by_batch.legend()
+        axes.legend()
     return figure
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    if any(row["work"] == "sampling" for row in rows):
-        save_figure(growth(rows), path)
+    panels = growing(rows)
+    if panels:
+        save_figure(growth(panels), path)

@@ -46,3 +46,8 @@ def test_growth_is_drawn(tmp_path):
         [SAMPLING, SAMPLING | {"batch": 1}, json.loads(json.dumps(SAMPLING | {"size": 64}))], tmp_path / "g.png"
     )
     assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_single_row_shows_no_growth_and_draws_nothing(tmp_path):
+    report.draw([SAMPLING, SAMPLING | {"batch": 1, "size": 64}], tmp_path / "g.png")
+    assert not (tmp_path / "g.png").exists()
