@@ -156,8 +156,8 @@ class CachedNetwork:
     """Gives the parameters of a pixel's distribution from the pixels it was fed before it.
 
     Begin a row, then for each of its pixels ask for `params` and `push` the value. The arithmetic is that of the
-    network; what a pixel does not change is not computed again. Memory: some 20 numbers for each filter, column and
-    image of the batch.
+    network; what a pixel does not change is not computed again. Memory grows with the batch and the image's width, not
+    with its height.
 
     Args:
         network: The network; it is copied, its weights folded.
