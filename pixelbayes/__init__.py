@@ -26,6 +26,7 @@ _HOMES = {
     "sample_cached": "inference",
     "sample_class": "inference",
     "sample_classes": "inference",
+    "sample_images": "inference",
     "sampling_noise": "inference",
     "save": "checkpoint",
 }

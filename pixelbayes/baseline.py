@@ -64,7 +64,7 @@ def train_baseline(
         DivergedError: If a loss is not finite.
         InterruptedRunError: If asked to stop; the run can be resumed.
     """
-    data, summary = begin(config, run, resume=resume, report_on=report_on)
+    data = begin(config, run, resume=resume, report_on=report_on)
 
     from pixelbayes.training.discriminative import ClassifierModule  # Lightning takes seconds to import
     from pixelbayes.training.fitting import fit
@@ -79,10 +79,7 @@ def train_baseline(
         measure_baseline(trained, data.split(report_on)),
         source=config.data.source,
         split=report_on,
-        augmented=augmented_images(data, config.augmentation, config.seed),
-        history=history,
-        data_summary=summary,
-        config_text=config.as_yaml(),
+        figures={"augmented": augmented_images(data, config.augmentation, config.seed)},
         command=trained.about["command"],
         facts=run_facts(trained, config, history) | {"name of the weights": trained.digest},
     )

@@ -16,6 +16,7 @@ from pixelbayes.files import replacing
 from pixelbayes.images import Preprocessing
 from pixelbayes.model import PixelCNN, PixelCNNConfig
 from pixelbayes.resnet import ResNet, ResNetConfig
+from pixelbayes.temperature import FittedTemperature
 from pixelbayes.version import __version__
 
 BEST, LAST = "best.safetensors", "last.safetensors"  # in a run folder
@@ -34,6 +35,8 @@ class Trained:
         preprocessing: From any picture to the pixels the network was trained on.
         prior: p(c), Y numbers.
         about: How it came to be, for people: epoch, figures on validation, command.
+        calibration: What was fitted to these very weights after training; None if nothing was.
+        stale_calibration: There is such a file beside the weights, but it was fitted to others and is not used.
     """
 
     kind: ClassVar[str]  # as it stands in a file
@@ -46,6 +49,13 @@ class Trained:
     preprocessing: Preprocessing
     prior: tuple[float, ...]
     about: dict[str, Any] = field(default_factory=dict)
+    calibration: FittedTemperature | None = None
+    stale_calibration: bool = False
+
+    @property
+    def temperature(self) -> float:
+        """T of p(c | x), proportional to p(x | c)^(1/T) p(c); 1 where none was fitted."""
+        return self.calibration.temperature if self.calibration else 1.0
 
     @property
     def parameters(self) -> int:
@@ -161,11 +171,22 @@ def find_weights(run: str | Path) -> Path:
     return run
 
 
+def calibration_file(run: str | Path) -> Path:
+    """Where what was fitted to RUN's weights is kept: beside them, `calibration.json` in a run folder.
+
+    Raises:
+        InputError: If there are no such weights.
+    """
+    weights = find_weights(run)
+    return weights.with_name("calibration.json" if weights.name == BEST else f"{weights.stem}.calibration.json")
+
+
 def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     """Loads a PixelCNN++: a run folder's best weights, or a weights file.
 
     Raises:
-        InputError: If the file is missing, damaged or none of ours; the message names it.
+        InputError: If the file is missing, or it or the calibration beside it damaged or none of ours; the message
+            names it.
 
     >>> load("no-such-run")
     Traceback (most recent call last):
@@ -179,6 +200,11 @@ def load_baseline(run: str | Path, device: str | torch.device = "cpu") -> Baseli
     return _load(BaselineCheckpoint, find_weights(run), device)
 
 
+def load_any(run: str | Path, device: str | torch.device = "cpu") -> Trained:
+    """Loads a network of either kind, as `load` does a PixelCNN++."""
+    return _load(Trained, find_weights(run), device)
+
+
 def _load(cls: type[AnyTrained], path: Path, device: str | torch.device) -> AnyTrained:
     try:
         with safe_open(path, framework="pt") as file:
@@ -188,12 +214,15 @@ def _load(cls: type[AnyTrained], path: Path, device: str | torch.device) -> AnyT
         raise InputError(f"{path}: not a whole safetensors file ({error}); train again, or copy it anew") from error
     if metadata.get("format") != "pixelbayes":
         raise InputError(f"{path}: a safetensors file, but not one of pixelbayes; `pixelbayes import` reads others'")
-    kind = metadata.get("kind", Checkpoint.kind)
-    if kind in KINDS and kind != cls.kind:
-        raise InputError(f"{path}: holds {KINDS[kind].called}, where {cls.called} is needed")
+    name = metadata.get("kind", Checkpoint.kind)
+    kind = KINDS.get(name, cls)
+    if not issubclass(kind, cls):
+        raise InputError(f"{path}: holds {kind.called}, where {cls.called} is needed")
     try:
+        if name not in KINDS:
+            raise ValueError(f"kind {name!r}")
         details = json.loads(metadata["details"])
-        network = cls.network_class(_from_json(cls.config_class, details["config"]))  # type: ignore[arg-type]
+        network = kind.network_class(_from_json(kind.config_class, details["config"]))  # type: ignore[arg-type]
         preprocessing = _from_json(Preprocessing, details["preprocessing"])
         network.load_state_dict(weights)
         prior = tuple(details["prior"])
@@ -205,7 +234,13 @@ def _load(cls: type[AnyTrained], path: Path, device: str | torch.device) -> AnyT
             f"{path}: written by pixelbayes {version} and not understood by {__version__} ({reason})"
         ) from error
     network.to(device=device).requires_grad_(False).eval()
-    return cls(network=network, class_names=names, preprocessing=preprocessing, prior=prior, about=about)
+    trained = kind(network=network, class_names=names, preprocessing=preprocessing, prior=prior, about=about)
+    beside = calibration_file(path)
+    if not beside.exists():  # hashing the weights is for those who need it
+        return trained
+    fitted = FittedTemperature.read(beside)
+    fits = fitted.weights == trained.digest
+    return dataclasses.replace(trained, calibration=fitted if fits else None, stale_calibration=not fits)
 
 
 def _from_json(cls: type[T], values: dict[str, Any]) -> T:

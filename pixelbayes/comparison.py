@@ -20,16 +20,18 @@ from rich.console import Console
 from pixelbayes import experiment
 from pixelbayes.baseline import BaselineConfig, train_baseline
 from pixelbayes.data import load_data
+from pixelbayes.differences import differences
+from pixelbayes.domain import domain_classifier
 from pixelbayes.errors import DivergedError, InputError, InterruptedRunError
 from pixelbayes.evaluation.figures import overlaid_curves
 from pixelbayes.evaluation.history import HISTORY, read_history
 from pixelbayes.evaluation.page import Listing, Page, Picture, Section, Table
-from pixelbayes.evaluation.results import METRICS
-from pixelbayes.experiment import ExperimentConfig
+from pixelbayes.evaluation.report.record import METRICS, QUALITY
+from pixelbayes.experiment import ExperimentConfig, FeatureConfig
 from pixelbayes.files import csv_text, safe_name, write_text
 from pixelbayes.presets import PRESETS
 from pixelbayes.progress import track
-from pixelbayes.runs import RunConfig, command_line, differences
+from pixelbayes.runs import RunConfig, command_line
 from pixelbayes.training import OptimizationConfig
 
 SETTINGS, FAILURE = "compare.yaml", "failure.txt"
@@ -97,6 +99,7 @@ class Row:
     failures: list[str] = field(default_factory=list)
     histories: list[list[dict[str, float]]] = field(default_factory=list)
     samples: bytes | None = None  # a PNG, of the first seed that ended
+    judged_by: str = ""  # what FID and KID are of
 
     def add(self, **values: float) -> None:
         for name, value in values.items():
@@ -122,6 +125,8 @@ def compare(
     *,
     report_on: str = "validation",
     workers: int = 1,
+    samples: int = 0,
+    features: FeatureConfig = FeatureConfig(),  # noqa: B008 (it is frozen)
     note: str = "",
 ) -> list[Row]:
     """Trains every contender with every seed, each into its own folder, then writes one table of them all.
@@ -135,6 +140,8 @@ def compare(
         out: The folder of the comparison.
         report_on: The split whose figures stand beside validation's.
         workers: Runs at a time, each with its share of the threads; small networks gain by it.
+        samples: Drawn of each class by every density that ended, for FID and KID against `report_on`; 0 for none.
+        features: What those are compared by.
         note: What readers of the table should know besides.
 
     Raises:
@@ -143,7 +150,10 @@ def compare(
     """
     entries = contenders(names, base)
     load_data(base.data).split(report_on)  # faults of the data are nobody's row
-    _claim(out, {"names": list(names), "seeds": list(seeds), "report_on": report_on, "base": base.as_plain()})
+    settings = {"names": list(names), "seeds": list(seeds), "report_on": report_on, "base": base.as_plain()}
+    _claim(out, {**settings, "samples": samples, "features": features.features} if samples else settings)
+    if "domain" in (samples and features.features, base.training.quality_every and base.training.quality_features):
+        domain_classifier(base.data, device=base.training.device)  # before several runs would train it side by side
     waiting = [
         (contender, seed, contender.run(out, seed), report_on)
         for seed in seeds
@@ -154,9 +164,30 @@ def compare(
         _run_side_by_side(waiting, workers)
     else:
         _run_in_turn(waiting)
-    rows = [_row(contender, seeds, out) for contender in entries]
+    if samples:
+        _judge_samples(entries, base, seeds, out, report_on, samples, features)
+    rows = [_row(contender, seeds, out, report_on) for contender in entries]
     write_comparison(rows, base, seeds, out, report_on, note)
     return rows
+
+
+def _judge_samples(
+    entries: Sequence[Contender],
+    base: ExperimentConfig,
+    seeds: Sequence[int],
+    out: Path,
+    report_on: str,
+    samples: int,
+    features: FeatureConfig,
+) -> None:
+    """An evaluation with samples for every density that ended and has none."""
+    ended = [run for each in entries for seed in seeds if (run := each.run(out, seed)) and (run / METRICS).is_file()]
+    densities = [run for run in ended if json.loads((run / METRICS).read_text(encoding="utf-8"))["bits_per_dim"]]
+    config = experiment.EvaluationConfig(samples=experiment.SamplingConfig(count=samples), features=features)
+    for run in track(densities, "samples of each run"):
+        folder = experiment.evaluation_folder(run, base.data.source, report_on)
+        if not (folder / QUALITY).is_file():
+            experiment.examine(run, base.data.source, report_on, folder, config, device=base.training.device)
 
 
 Waiting = tuple[Contender, int, Path, str]
@@ -224,7 +255,7 @@ def run_one(contender: Contender, seed: int, run: Path, report_on: str) -> None:
         Console(stderr=True).print(f"failed: {error}", style="red", markup=False)
 
 
-def _row(contender: Contender, seeds: Sequence[int], out: Path) -> Row:
+def _row(contender: Contender, seeds: Sequence[int], out: Path, report_on: str) -> Row:
     row = Row(contender.name)
     for seed in seeds:
         run = contender.run(out, seed)
@@ -241,6 +272,11 @@ def _row(contender: Contender, seeds: Sequence[int], out: Path) -> Row:
         row.add(classified_per_second=figures["images_per_second"])
         if figures.get("bits_per_dim") is not None:
             row.add(bits_per_dim=figures["bits_per_dim"])
+        quality = experiment.evaluation_folder(run, figures["data"], report_on) / QUALITY
+        if quality.is_file():
+            found = json.loads(quality.read_text(encoding="utf-8"))
+            row.add(**{name: found[name] for name in ("fid", "kid") if found[name] is not None})
+            row.judged_by = f"{found['n']} samples on {found['extractor']}, against {found['reference']}"
         row.parameters = figures["parameters"]
         row.histories.append(history)
         samples = run / "figures" / "samples.png"
@@ -255,11 +291,13 @@ def write_comparison(
     """compare.csv, compare.md and index.html."""
     columns = ["fusion", "validation accuracy", "validation bits/dim", "parameters", "training images/s"]
     columns[3:3] = [] if report_on == "validation" else [f"{report_on} accuracy", f"{report_on} bits/dim"]
-    cells = [_cells(row, report_on) for row in rows]
+    judged_by = next((row.judged_by for row in rows if row.judged_by), "")
+    columns += ["FID", "KID"] if judged_by else []
+    cells = [_cells(row, report_on) + (_distances(row) if judged_by else []) for row in rows]
     faults = [f"{row.name}: {failure}" for row in rows for failure in row.failures]
     write_text(out / "compare.csv", csv_text([columns, *cells]))
     lines = ["| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *cells)]
-    legend = f"{_legend(base, seeds)} {note}".strip()
+    legend = " ".join(filter(None, [_legend(base, seeds), judged_by and f"FID and KID are of {judged_by}.", note]))
     words = [legend, *against_baseline(rows, report_on), *faults]
     write_text(out / "compare.md", "\n".join([*lines, *(f"\n{word}" for word in words)]) + "\n")
     histories = {row.name: row.histories for row in rows if row.histories}
@@ -315,6 +353,10 @@ def _cells(row: Row, report_on: str) -> list[str]:
         f"{row.parameters:,}" if row.parameters else "",
         row.cell("images_per_second", 0),
     ]
+
+
+def _distances(row: Row) -> list[str]:
+    return [row.cell("fid", 2), row.cell("kid", 4)]
 
 
 def _legend(base: ExperimentConfig, seeds: Sequence[int]) -> str:

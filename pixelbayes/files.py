@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+CACHE = "PIXELBAYES_CACHE"  # in the environment
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -40,6 +42,13 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def cache_folder() -> Path:
+    """Where what is fetched or made once is kept: $PIXELBAYES_CACHE, else `pixelbayes` in the user's cache folder."""
+    if own := os.environ.get(CACHE):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelbayes"
 
 
 def safe_name(name: str) -> str:

@@ -255,7 +255,11 @@ class PixelCNN(nn.Module):
 
     def log_prob(self, x: Tensor, condition: Condition | Tensor | None = None, key: Key | None = None) -> Tensor:
         """log p(x | condition) of whole images, (B,), in nats; arguments as in `forward`."""
-        return self.likelihood(self(x, condition, key)).log_prob(x).sum(dim=(1, 2))
+        return self.pixel_log_prob(x, condition, key).sum(dim=(1, 2))
+
+    def pixel_log_prob(self, x: Tensor, condition: Condition | Tensor | None = None, key: Key | None = None) -> Tensor:
+        """log p(x_i | x_<i, condition) of every pixel given those before it, (B, H, W), in nats."""
+        return self.likelihood(self(x, condition, key)).log_prob(x)
 
 
 def pairs(level: nn.Module) -> Iterable[BlockPair]:

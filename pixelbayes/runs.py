@@ -20,6 +20,7 @@ from pixelbayes.checkpoint import Trained
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData, load_data
 from pixelbayes.data.summary import summarise, summary_table
 from pixelbayes.devices import is_first_process, pick_device
+from pixelbayes.differences import differences
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.figures import augmentations
 from pixelbayes.files import write_text
@@ -47,11 +48,11 @@ class RunConfig:
         return yaml.safe_dump(self.as_plain(), sort_keys=False)
 
 
-def begin(config: RunConfig, run: Path, *, resume: bool, report_on: str) -> tuple[ImageData, dict[str, Any]]:
+def begin(config: RunConfig, run: Path, *, resume: bool, report_on: str) -> ImageData:
     """Loads the data and makes the folder this config's run.
 
     Returns:
-        The data, and its summary.
+        The data.
 
     Raises:
         InputError: If the data is faulty, or the folder holds a run already, or another one than is to be resumed.
@@ -65,7 +66,7 @@ def begin(config: RunConfig, run: Path, *, resume: bool, report_on: str) -> tupl
     if is_first_process():
         claim(run, config, summary, resume)
         Console(stderr=True).print(summary_table(summary))
-    return data, summary
+    return data
 
 
 def check_machine(config: OptimizationConfig) -> None:
@@ -129,22 +130,6 @@ def run_facts(trained: Trained, config: RunConfig, history: Sequence[Mapping[str
         "selected": f"epoch {trained.about['epoch']} of {len(history)}, by {config.training.select_by}",
         "time in epochs": f"{sum(row['seconds'] for row in history):.0f} s",
     }
-
-
-def differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the fields in which two plain configs differ.
-
-    >>> differences({"seed": 0, "model": {"num_filters": 8}}, {"seed": 0, "model": {"num_filters": 9}})
-    ['model.num_filters']
-    """
-    names = []
-    for key in {**one, **other}:
-        mine, yours = one.get(key), other.get(key)
-        if isinstance(mine, dict) and isinstance(yours, dict):
-            names += differences(mine, yours, f"{prefix}{key}.")
-        elif mine != yours:
-            names.append(prefix + key)
-    return names
 
 
 def new_run_folder(name: str) -> Path:

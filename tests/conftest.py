@@ -14,3 +14,11 @@ def finished_run(pictures, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "finished"
     assert train(pictures, run) == 0
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What a test fetches or makes once is kept apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIXELBAYES_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

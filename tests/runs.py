@@ -10,7 +10,6 @@ from pixelbayes.data import ImageData, Split
 from pixelbayes.images import Preprocessing
 from pixelbayes.training import TrainingConfig
 from pixelbayes.training.module import TrainingModule
-from pixelbayes.training.objectives import generative
 
 CLASSES = ("cat", "dog", "owl")
 SIZE = (6, 8)  # H, W
@@ -51,7 +50,7 @@ def tiny_images(train=10, validation=5):
     return ImageData(splits, CLASSES, Preprocessing(image_size=(8, 12), levels=5), source="tiny")
 
 
-def tiny_module(objective=generative, *, network=None, data=None, **changes):
+def tiny_module(objective=None, *, network=None, data=None, **changes):
     """3 steps an epoch, of 4, 4 and 2 images; in float64."""
     settings = {"epochs": 2, "batch_size": 4, "warmup_steps": 3, "learning_rate": 0.02, "ema_decay": 0.9}
     fixed = {"sample_every": 0, "logger": "none", "device": "cpu", "precision": "float64"}

@@ -7,12 +7,22 @@ import torch
 from networks import COMBINED, random_images, randomised, tiny_model
 
 from pixelbayes import checkpoint as module
-from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint, find_weights, load, load_baseline, save
+from pixelbayes.checkpoint import (
+    BaselineCheckpoint,
+    Checkpoint,
+    calibration_file,
+    find_weights,
+    load,
+    load_any,
+    load_baseline,
+    save,
+)
 from pixelbayes.errors import InputError
 from pixelbayes.fusion import FUSIONS
 from pixelbayes.images import Preprocessing
 from pixelbayes.pixels import to_x
 from pixelbayes.resnet import ResNet, ResNetConfig
+from pixelbayes.temperature import FittedTemperature
 
 
 def trained(fusion="film", **changes):
@@ -98,6 +108,21 @@ def test_a_network_of_the_other_kind_is_refused_by_its_name(tmp_path, file):
         load_baseline(file)
 
 
+def test_a_network_of_either_kind_can_be_asked_for(tmp_path, file):
+    save(trained_baseline(), tmp_path / "baseline.safetensors")
+    assert isinstance(load_any(tmp_path / "baseline.safetensors"), BaselineCheckpoint)
+    assert isinstance(load_any(file), Checkpoint)
+
+
+@pytest.mark.parametrize("load", [load, load_baseline, load_any])
+def test_a_kind_of_a_later_version_is_refused_by_its_name(load, file):
+    with safetensors.safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    safetensors.torch.save_file(safetensors.torch.load_file(file), file, metadata | {"kind": "flow"})
+    with pytest.raises(InputError, match=r"best.safetensors: .* not understood by .* \(kind 'flow'\)"):
+        load(file)
+
+
 def test_a_file_from_before_there_were_kinds_is_a_pixelcnn(file):
     with safetensors.safe_open(file, framework="pt") as opened:
         metadata = opened.metadata()
@@ -132,6 +157,62 @@ def test_a_run_means_its_best_weights_then_its_last_and_a_file_itself(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing.safetensors: there is no such run folder or weights file"):
         load(tmp_path / "nothing.safetensors")
+
+
+# What was fitted to the weights
+
+
+def fitted_to(checkpoint):
+    return FittedTemperature(
+        temperature=37.5,
+        weights=checkpoint.digest,
+        source="zoo",
+        split="validation",
+        data="0123456789abcdef",
+        n=9,
+        nll_before=12.5,
+        nll_after=0.7,
+    )
+
+
+def test_a_temperature_stays_with_the_weights_it_was_fitted_to(file):
+    assert (load(file).calibration, load(file).temperature, load(file).stale_calibration) == (None, 1, False)
+    fitted = fitted_to(load(file))
+    fitted.write(calibration_file(file))
+    assert (load(file).calibration, load(file).temperature, load(file).stale_calibration) == (fitted, 37.5, False)
+    other = trained()
+    with torch.no_grad():
+        other.network.to_params.bias[0] += 1
+    save(other, file)
+    assert (load(file).calibration, load(file).temperature, load(file).stale_calibration) == (None, 1, True)
+
+
+def test_a_classifier_has_its_temperature_too(tmp_path):
+    save(trained_baseline(), tmp_path / "best.safetensors")
+    fitted_to(trained_baseline()).write(calibration_file(tmp_path))
+    assert load_baseline(tmp_path).temperature == 37.5
+
+
+def test_it_lies_beside_the_weights_under_their_name_or_the_runs(tmp_path):
+    for weights, kept in {
+        "best.safetensors": "calibration.json",
+        "last.safetensors": "last.calibration.json",
+        "net.v2.safetensors": "net.v2.calibration.json",
+    }.items():
+        (tmp_path / weights).touch()
+        assert calibration_file(tmp_path / weights) == tmp_path / kept
+    assert calibration_file(tmp_path) == tmp_path / "calibration.json"
+
+
+def test_a_damaged_calibration_is_refused_by_name_with_the_remedy(file):
+    calibration_file(file).write_text("{")
+    with pytest.raises(InputError, match=r"calibration.json: not understood \(.*\); delete it, or run `pixelbayes"):
+        load(file)
+
+
+def test_weights_are_hashed_only_for_a_calibration_that_exists(file, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "digest", property(lambda self: pytest.fail("hashed")))
+    load(file)
 
 
 # Files that are not whole, or not ours

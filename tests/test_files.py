@@ -1,6 +1,6 @@
 import pytest
 
-from pixelbayes.files import replacing, write_text
+from pixelbayes.files import cache_folder, replacing, write_text
 
 
 def test_a_file_appears_whole_with_its_folders(tmp_path):
@@ -38,3 +38,12 @@ def test_the_temporary_file_has_the_suffix_that_tells_the_format(tmp_path):
         assert temporary.suffix == ".png"
         assert temporary.parent == tmp_path
         temporary.touch()
+
+
+def test_the_cache_lies_where_caches_lie(monkeypatch, tmp_path):
+    monkeypatch.delenv("PIXELBAYES_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "pixelbayes"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "pixelbayes"

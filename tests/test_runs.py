@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -31,7 +32,8 @@ def test_a_run_is_resumed_by_its_own_config_alone(tmp_path):
 
 
 def test_a_run_begins_with_data_and_their_summary(tmp_path):
-    data, summary = begin(CONFIG_OF_RUN, tmp_path, resume=False, report_on="test")
+    data = begin(CONFIG_OF_RUN, tmp_path, resume=False, report_on="test")
+    summary = json.loads((tmp_path / DATA).read_text())
     assert summary["splits"]["train"]["images"] == len(data.split("train"))
     assert {CONFIG, DATA} == {path.name for path in tmp_path.iterdir()}
 

@@ -1,8 +1,9 @@
 """A labelled set of images in memory: what every source becomes."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from pixelbayes.errors import InputError
@@ -25,6 +26,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def unlabelled(self) -> "Split":
+        """The same images, their labels unknown."""
+        return replace(self, labels=torch.full_like(self.labels, -1))
 
 
 @dataclass(frozen=True, eq=False)

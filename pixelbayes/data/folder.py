@@ -53,28 +53,28 @@ def _records(root: Path, tree: Path, split: str, class_names: tuple[str, ...], f
         records.extend(Record(path.relative_to(root).as_posix(), label, partial(open_image, path)) for path in paths)
 
     if split == "test":
-        add(_images(tree), -1)
+        add(images_in(tree), -1)
     else:
-        faults.extend(f"{path}: lies outside the class folders; move it into one" for path in _images(tree))
+        faults.extend(f"{path}: lies outside the class folders; move it into one" for path in images_in(tree))
     for folder in _folders(tree):
         if folder.name not in class_names:
             faults.append(f"{folder}: {unknown_class(folder.name, class_names)}")
             continue
         faults.extend(f"{inner}: a folder inside a class folder; move its images up" for inner in _folders(folder))
-        images = _images(folder)
+        images = images_in(folder)
         if not images:
             faults.append(f"{folder}: no image ({', '.join(SUFFIXES)}) in this class folder; add some or remove it")
         add(images, class_names.index(folder.name))
     return records
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if path.is_dir()]
+    return [path for path in visible(folder) if path.is_dir()]
 
 
-def _images(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+def images_in(folder: Path) -> list[Path]:
+    return [path for path in visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]

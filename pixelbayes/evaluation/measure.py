@@ -1,6 +1,5 @@
 """What a network is worth on a split: one pass over its images, everything else follows."""
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,27 @@ from pixelbayes.data import Split
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.calibration import Calibration
 from pixelbayes.evaluation.classification import Classification
+from pixelbayes.evaluation.selective import RiskCoverage
+from pixelbayes.evaluation.tempering import cross_fitted, fingerprint, fit_temperature
 from pixelbayes.fusion import NO_LABEL
 from pixelbayes.inference import BayesClassifier, Scorer, score
+from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.pixels import to_x
 from pixelbayes.progress import Tracker, no_progress
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What one temperature makes of a posterior."""
+
+    temperature: float
+    source: str  # a phrase on where it comes from
+    calibration: Calibration
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"temperature": self.temperature, "source": self.source, **self.calibration.as_dict()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +41,14 @@ class Measurement:
 
     Args:
         split: The images.
-        log_posterior: log p(c | x), float64 (N, Y), in nats.
-        classification: None where no image is labelled, or there is one class alone.
-        calibration: None likewise.
+        log_posterior: log p(c | x), float64 (N, Y), in nats, at the temperature stored with the weights, if any.
+        classification: Of `log_posterior`; None where no image is labelled, or there is one class alone.
+        calibration: Of the posterior before any temperature, T = 1; None likewise.
+        calibrated: After; None likewise, and where there is no temperature and too few images to fit one.
+        evidence: float64 (N, Y), what a temperature divides: log p(x | c), or the logits of a network without density.
+        log_prior: log p(c), (Y,), which is added to it; zeros for logits.
         log_prob: log p(x | c), float64 (N, Y), in nats; None of a network that has no density.
+        log_marginal: log p(x), float64 (N,), in nats, p(x) = sum over c of p(c) p(x | c); None likewise.
         bits_per_dim: Mean over images of -log2 p(x | label) / (C H W), with p(x) where the label is not known; None
             likewise.
         images_per_second: How fast they were classified.
@@ -39,7 +58,11 @@ class Measurement:
     log_posterior: Tensor
     classification: Classification | None
     calibration: Calibration | None
+    calibrated: Calibrated | None = None
+    evidence: Tensor | None = None
+    log_prior: Tensor | None = None
     log_prob: Tensor | None = None
+    log_marginal: Tensor | None = None
     bits_per_dim: float | None = None
     images_per_second: float | None = None
 
@@ -61,13 +84,20 @@ class Measurement:
         known = self.split.labels != NO_LABEL
         return "p(x | label)" if known.all() else "p(x | label), p(x) where unknown" if known.any() else "p(x)"
 
+    @property
+    def selective(self) -> RiskCoverage | None:
+        """Accuracy where the unsure are set aside; None where there is no accuracy."""
+        return RiskCoverage.of(self.log_posterior, self.split.labels) if self.classification else None
+
     def figures(self) -> dict[str, Any]:
-        """Plain values for JSON; accuracy, macro F1 and calibration are None where labels are unknown."""
+        """Plain values for JSON; accuracy, macro F1, nll, Brier score and ECE are None where labels are unknown."""
         found = self.classification.as_dict() if self.classification else {"accuracy": None, "macro_f1": None}
-        names = [field.name for field in dataclasses.fields(Calibration)]
+        selective = self.selective
         return {
             **found,
-            **{name: getattr(self.calibration, name, None) for name in names},
+            **(self.calibration.as_dict() if self.calibration else dict.fromkeys(("nll", "brier", "ece"))),
+            "calibrated": self.calibrated.as_dict() if self.calibrated else None,
+            "selective": selective.as_dict() if selective else None,
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_of": self.density,
             "images_per_second": self.images_per_second,
@@ -108,8 +138,10 @@ def measure(
     return _measured(
         checkpoint,
         split,
-        classifier.log_posterior(log_prob),
+        log_prob,
+        checkpoint.log_prior,
         log_prob=log_prob,
+        log_marginal=classifier.log_prob_of(log_prob, torch.full_like(split.labels, NO_LABEL)),
         bits_per_dim=float(bits_per_dim(-classifier.log_prob_of(log_prob, split.labels), config.dims).mean()),
         images_per_second=speed,
     )
@@ -126,7 +158,7 @@ def measure_baseline(checkpoint: BaselineCheckpoint, split: Split, *, batch_size
     began = time.perf_counter()
     logits = torch.cat([network(to_x(batch.to(device), levels)).double().cpu() for batch in batches])
     speed = len(split) / (time.perf_counter() - began)
-    return _measured(checkpoint, split, logits.log_softmax(dim=1), images_per_second=speed)
+    return _measured(checkpoint, split, logits, torch.zeros(logits.shape[1]), images_per_second=speed)
 
 
 def check_fit(checkpoint: Trained, split: Split) -> None:
@@ -143,14 +175,35 @@ def check_fit(checkpoint: Trained, split: Split) -> None:
         )
 
 
-def _measured(checkpoint: Trained, split: Split, log_posterior: Tensor, **more: Any) -> Measurement:
+def _measured(checkpoint: Trained, split: Split, evidence: Tensor, log_prior: Tensor, **more: Any) -> Measurement:
     classified = (split.labels != NO_LABEL).any() and len(checkpoint.class_names) > 1
+    found = log_posterior(evidence, log_prior, checkpoint.temperature)
     return Measurement(
         split=split,
-        log_posterior=log_posterior,
-        classification=Classification.of(log_posterior.argmax(dim=1), split.labels, checkpoint.class_names)
+        log_posterior=found,
+        classification=Classification.of(found.argmax(dim=1), split.labels, checkpoint.class_names)
         if classified
         else None,
-        calibration=Calibration.of(log_posterior, split.labels) if classified else None,
+        calibration=Calibration.of(log_posterior(evidence, log_prior), split.labels) if classified else None,
+        calibrated=_calibrated(checkpoint, split, evidence, log_prior, found) if classified else None,
+        evidence=evidence,
+        log_prior=log_prior,
         **more,
     )
+
+
+def _calibrated(
+    checkpoint: Trained, split: Split, evidence: Tensor, log_prior: Tensor, stored: Tensor
+) -> Calibrated | None:
+    """At the stored temperature; cross-fitted if there is none, or if it was fitted on these very images."""
+    fitted = checkpoint.calibration
+    if fitted and fitted.data != fingerprint(split):
+        after, source = stored, fitted.origin
+    else:
+        crossed = cross_fitted(evidence, log_prior, split.labels)
+        if crossed is None:
+            return None
+        after, source = crossed, "cross-fitted on these images"
+    calibration = Calibration.of(after, split.labels)
+    temperature = fitted.temperature if fitted else fit_temperature(evidence, log_prior, split.labels)
+    return Calibrated(temperature, source, calibration) if calibration else None

@@ -5,7 +5,7 @@ from pixelbayes.inference.classifier import BayesClassifier, ClassDensity, Densi
 from pixelbayes.inference.completion import Given
 from pixelbayes.inference.sampler import sample, sampling_noise
 from pixelbayes.inference.scoring import Scorer
-from pixelbayes.inference.series import sample_class, sample_classes
+from pixelbayes.inference.series import sample_class, sample_classes, sample_images
 
 __all__ = [
     "BayesClassifier",
@@ -18,6 +18,7 @@ __all__ = [
     "sample_cached",
     "sample_class",
     "sample_classes",
+    "sample_images",
     "sampling_noise",
     "score",
 ]

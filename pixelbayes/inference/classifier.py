@@ -25,12 +25,28 @@ class ClassDensity(Density, Protocol):
         """Nats, (B, Y), of images (B, C, H, W) under every class."""
 
 
+def log_posterior(log_prob: Tensor, log_prior: Tensor, temperature: float = 1.0) -> Tensor:
+    """log p(c | x), (B, Y), in nats: log softmax over c of log p(x | c) / T + log p(c).
+
+    Likelihoods of whole images are too sure of the class, each pixel adding its error to that of the others; a
+    temperature above 1 makes up for it (Guo et al., 2017, https://arxiv.org/abs/1706.04599). The prior is left as it
+    is, so that another may take its place.
+
+    Args:
+        log_prob: log p(x | c), (B, Y), in nats.
+        log_prior: log p(c), (Y,), in nats.
+        temperature: T, above 0.
+    """
+    return torch.log_softmax(log_prob / temperature + log_prior.to(log_prob), dim=1)
+
+
 class BayesClassifier:
-    """Classifies by p(c | x) = p(x | c) p(c) / sum over c' of p(x | c') p(c').
+    """Classifies by p(c | x) = p(x | c) p(c) / sum over c' of p(x | c') p(c'), its likelihoods tempered if so told.
 
     Args:
         density: Anything with `log_prob(x, label)`; its `class_log_prob(x, num_classes)` is used if it has one.
         log_prior: log p(c), (Y,), in nats; need not be normalised.
+        temperature: T of `log_posterior`, above 0; 1 is Bayes' rule as it stands.
 
     >>> class Coin:
     ...     def log_prob(self, x, label):  # heads (1) with probability 0.9 under class 0, 0.5 under class 1
@@ -41,11 +57,14 @@ class BayesClassifier:
     tensor([[0.6429, 0.3571]])
     """
 
-    def __init__(self, density: Density, log_prior: Tensor):
+    def __init__(self, density: Density, log_prior: Tensor, temperature: float = 1.0):
         if log_prior.ndim != 1 or len(log_prior) < 1:
             raise ValueError(f"log_prior has shape {tuple(log_prior.shape)}, expected (Y,) with Y at least 1")
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}, expected a number above 0")
         self.density = density
         self.log_prior = log_prior.log_softmax(dim=0)
+        self.temperature = temperature
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
@@ -61,7 +80,7 @@ class BayesClassifier:
 
     def log_posterior(self, log_prob: Tensor) -> Tensor:
         """log p(c | x), (B, Y), in nats, from log p(x | c)."""
-        return torch.log_softmax(log_prob + self.log_prior.to(log_prob), dim=1)
+        return log_posterior(log_prob, self.log_prior, self.temperature)
 
     def log_prob_of(self, log_prob: Tensor, label: Tensor) -> Tensor:
         """log p(x | label), (B,), in nats; where the label is NO_LABEL, log p(x) = log sum over c of p(c) p(x | c).
@@ -80,7 +99,7 @@ class BayesClassifier:
 
     def predict(self, x: Tensor) -> Tensor:
         """argmax over c of p(c | x), int64 (B,)."""
-        return (self.log_prob(x) + self.log_prior.to(x)).argmax(dim=1)
+        return self.log_posterior(self.log_prob(x)).argmax(dim=1)
 
 
 def score(

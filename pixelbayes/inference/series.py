@@ -15,10 +15,10 @@ from pixelbayes.model import PixelCNN
 from pixelbayes.progress import Tracker, no_progress
 
 
-def sample_classes(
+def sample_images(
     network: PixelCNN,
-    labels: Sequence[int],
-    count: int,
+    label: Tensor,
+    index: Tensor,
     *,
     seed: int = 0,
     temperature: float = 1.0,
@@ -29,10 +29,11 @@ def sample_classes(
     compiled: bool | None = None,
     track: Tracker = no_progress,
 ) -> Tensor:
-    """The first `count` images of each class, of the endless series that the seed stands for.
+    """Images of the endless series of each class that the seed stands for.
 
     Args:
-        labels: 0 .. Y-1, or NO_LABEL.
+        label: int64 (N,), 0 .. Y-1 or NO_LABEL.
+        index: int64 (N,), which image of its class's series each is; below 2^32.
         temperature, guidance: As in `sample`.
         given: Pixels that are known and kept, of one image, the same for all.
         batch_size: Images drawn at a time, at most; no image depends on it but for rounding.
@@ -41,16 +42,16 @@ def sample_classes(
         track: Wraps the loop over the rows of all batches, to show progress.
 
     Returns:
-        uint8 levels, (len(labels), count, C, H, W).
+        uint8 levels, (N, C, H, W), on the CPU.
 
     Raises:
         ValueError: If there is nothing to draw.
     """
-    if not labels or count < 1:
-        raise ValueError(f"{count} images of {len(labels)} classes, expected at least one of each")
+    if not len(label) == len(index) > 0:
+        raise ValueError(f"{len(label)} labels for {len(index)} images, expected one for each of one or more")
     device = next(network.parameters()).device
-    label = torch.tensor(labels, device=device).repeat_interleave(count)
-    index = torch.arange(count, device=device).repeat(len(labels)) + (label << 32)  # classes never share noise
+    label = label.to(device)
+    stream = index.to(device) + (label << 32)  # classes never share noise
     batches = -(-len(label) // batch_size)
     size = -(-len(label) // batches)  # all batches alike, the last one filled up with its last image
     filled = torch.arange(batches * size, device=device).clamp(max=len(label) - 1)
@@ -63,11 +64,31 @@ def sample_classes(
     )
     rows = iter(track(range(batches * height)))
     parts = [
-        draw(label[some], sampling_noise(network, seed, index[some]), given=given, track=_counted_by(rows))
+        draw(label[some], sampling_noise(network, seed, stream[some]), given=given, track=_counted_by(rows))
         for some in filled.split(size)
     ]
     next(rows, None)  # ends the bar
-    return torch.cat(parts)[: len(label)].unflatten(0, (len(labels), count)).cpu()
+    return torch.cat(parts)[: len(label)].cpu()
+
+
+def sample_classes(network: PixelCNN, labels: Sequence[int], count: int, **how: Any) -> Tensor:
+    """The first `count` images of each class, of the endless series that the seed stands for.
+
+    Args:
+        labels: 0 .. Y-1, or NO_LABEL.
+        how: Seed, temperature and the rest, as in `sample_images`.
+
+    Returns:
+        uint8 levels, (len(labels), count, C, H, W), on the CPU.
+
+    Raises:
+        ValueError: If there is nothing to draw.
+    """
+    if not labels or count < 1:
+        raise ValueError(f"{count} images of {len(labels)} classes, expected at least one of each")
+    label = torch.tensor(labels).repeat_interleave(count)
+    index = torch.arange(count).repeat(len(labels))
+    return sample_images(network, label, index, **how).unflatten(0, (len(labels), count))
 
 
 def _counted_by(ticks: Iterator[int]) -> Tracker:

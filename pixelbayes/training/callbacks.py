@@ -1,5 +1,6 @@
 """What happens around the steps: history, files, pictures, and stopping well."""
 
+import math
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ from pixelbayes.evaluation.history import HISTORY, best_row, write_history
 from pixelbayes.files import replacing
 from pixelbayes.inference import sample_classes
 from pixelbayes.training.module import NetworkModule, TrainingModule
+from pixelbayes.training.quality import QualityCheck
 
 RESUME = "resume.ckpt"
 
@@ -29,10 +31,12 @@ class History(Callback):
 
     Args:
         run: The run folder; `history.csv` there is rewritten every epoch.
+        quality: Measures samples too, if given.
     """
 
-    def __init__(self, run: Path):
+    def __init__(self, run: Path, quality: QualityCheck | None = None):
         self.run = run
+        self.quality = quality
         self.rows: list[dict[str, float]] = []
         self.began = 0.0  # when this epoch would have begun, had it never been interrupted
         self.images, self.training_seconds = 0, 0.0  # of this epoch, since the run last started
@@ -52,8 +56,12 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, NetworkModule)
         figures = module.epoch_figures()
+        if self.quality is not None and trainer.is_global_zero:  # whose row it is that counts
+            assert isinstance(module, TrainingModule)
+            figures |= self.quality.figures(module.average, trainer.current_epoch + 1, module.config.epochs)
+        known = {name: value for name, value in figures.items() if not math.isnan(value)}
         for logger in trainer.loggers:
-            logger.log_metrics(figures, step=trainer.global_step)
+            logger.log_metrics(known, step=trainer.global_step)
         place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         now = time.monotonic()
         speed = round(self.images / self.training_seconds, 1)

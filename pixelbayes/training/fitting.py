@@ -17,17 +17,21 @@ from pixelbayes.training.callbacks import RESUME, History, Keeper, SampleGrids
 from pixelbayes.training.module import NetworkModule, TrainingModule
 from pixelbayes.training.processes import in_processes, launched, machines, processes_here
 from pixelbayes.training.progress import ProgressReport
+from pixelbayes.training.quality import QualityCheck
 
 PRECISIONS: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed", "float64": "64-true"}
 
 
-def fit(module: NetworkModule, run: Path, about: dict[str, Any]) -> list[dict[str, float]]:
+def fit(
+    module: NetworkModule, run: Path, about: dict[str, Any], quality: QualityCheck | None = None
+) -> list[dict[str, float]]:
     """Trains to the last epoch, from the run folder's saved state if it has one.
 
     Args:
         module: What to train.
         run: The run folder, which receives weights, history, sample grids and logs.
         about: Facts that go into each weights file.
+        quality: Measures samples every few epochs, if given.
 
     Returns:
         The history, a row for each epoch.
@@ -39,12 +43,12 @@ def fit(module: NetworkModule, run: Path, about: dict[str, Any]) -> list[dict[st
     for room in ("pytorch", "fabric"):
         logging.getLogger(f"lightning.{room}").setLevel(logging.WARNING)
     if module.devices > 1 and not launched():
-        rows: list[dict[str, float]] = in_processes(module.devices, fit, module, run, about)
+        rows: list[dict[str, float]] = in_processes(module.devices, fit, module, run, about, quality)
         return rows
     keep_freed_memory()
     config = module.config
     state = run / RESUME
-    history = History(run)
+    history = History(run, quality)
     keeper = Keeper(run, history, about, module.command)
     shown: list[Callback] = [ProgressReport(history)] if is_first_process() else []
     if isinstance(module, TrainingModule) and is_first_process():

@@ -2,7 +2,6 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import lightning as L
@@ -24,7 +23,7 @@ from pixelbayes.training.averaging import MovingAverage
 from pixelbayes.training.batches import OrderedBatches, ShuffledBatches
 from pixelbayes.training.compilation import compiled
 from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.objectives import Batch, generative
+from pixelbayes.training.objectives import Batch, Hybrid, Objective, generative
 from pixelbayes.training.optimization import OptimizationConfig
 from pixelbayes.training.schedule import learning_rate_factor
 from pixelbayes.training.watch import Watch
@@ -151,18 +150,18 @@ class NetworkModule(L.LightningModule):
         share = self.trainer.world_size / len(index)
         # a process left without an image takes one that does not count: the others wait for its gradients
         *others, last = mine.split(self.images_at_a_time) if len(mine) else (index[:1],)
-        total = torch.zeros((), dtype=self.dtype_of_weights, device=self.device)
+        total = torch.zeros(1, dtype=self.dtype_of_weights, device=self.device)
         for part in others:
-            loss = self.loss(part) * (len(part) * share)
-            loss.backward()
-            total += loss.detach()
-        loss = self.loss(last) * (len(last) * share if len(mine) else 0.0)
-        mean = self.trainer.strategy.reduce(total + loss.detach(), reduce_op="mean")
-        assert isinstance(mean, Tensor)
-        self.watch.note("loss", mean, self.global_step + 1)
-        self.train_measure.update(mean.expand(len(index)))  # so, for with its NaNs "disable"d it forgets weights
-        self.log("train/loss", mean, on_step=True)
-        return loss
+            terms = torch.atleast_1d(self.loss(part)) * (len(part) * share)
+            terms[0].backward()
+            total = total + terms.detach()
+        terms = torch.atleast_1d(self.loss(last)) * (len(last) * share if len(mine) else 0.0)
+        means = self.trainer.strategy.reduce(total + terms.detach(), reduce_op="mean")
+        assert isinstance(means, Tensor)
+        self.watch.note("loss", means[0], self.global_step + 1)
+        self.train_measure.update(means[-1].expand(len(index)))  # so, for with its NaNs "disable"d it forgets weights
+        self.log("train/loss", means[0], on_step=True)
+        return terms[0]
 
     def optimizer_zero_grad(self, *_: Any) -> None:
         """Nothing: Lightning asks between a step's last loss and its gradient, when those of the others are there."""
@@ -185,13 +184,17 @@ class NetworkModule(L.LightningModule):
         config = self.config
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
         optimizer = kind(
-            self.network.parameters(),
+            self.learnt(),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.learning_rate_factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def learnt(self) -> list[dict[str, Any]]:
+        """Groups of parameters for the optimizer."""
+        return [{"params": self.network.parameters()}]
 
     def learning_rate_factor(self, step: int) -> float:
         return learning_rate_factor(self.config, step, len(self.train_dataloader()))
@@ -216,7 +219,7 @@ class TrainingModule(NetworkModule):
         config: How.
         data: Its splits "train" and "validation" are used.
         seed: Of shuffling, augmentation and dropout.
-        objective: What to minimise, in bits per dimension.
+        objective: What to minimise, bits per dimension and more; what the config says if not given.
         augmentation: What may happen to a training image.
     """
 
@@ -232,13 +235,18 @@ class TrainingModule(NetworkModule):
         config: TrainingConfig,
         data: ImageData,
         seed: int,
-        objective: Callable[[PixelCNN, Batch, Key], Tensor] = generative,
+        objective: Objective | None = None,
         augmentation: AugmentationConfig = AugmentationConfig(),  # noqa: B008 (it is frozen)
     ):
         super().__init__(network, config, data, seed, augmentation)
-        self.objective = self.compiled_objective = objective
         self.prior = class_prior(data, config.prior)
+        self.objective = self.compiled_objective = objective or self.chosen_objective()
         self.classifier = BayesClassifier(Scorer(self.average, learning=True), torch.tensor(self.prior).log())
+
+    def chosen_objective(self) -> Objective:
+        if not self.config.posterior_weight:
+            return generative
+        return Hybrid(self.config.posterior_weight, self.config.posterior_temperature, torch.tensor(self.prior).log())
 
     @property
     def average(self) -> PixelCNN:
@@ -259,7 +267,7 @@ class TrainingModule(NetworkModule):
             self.compiled_objective = compiled(self.objective, self.device)
 
     def on_train_start(self) -> None:  # not on_fit_start, where a resumed run's step is not yet known
-        if self.global_step == 0 and self.network.config.weight_norm:
+        if self.global_step == 0 and self.network.config.weight_norm and not self.config.start:
             index = next(iter(self.train_dataloader())).to(self.device)
             pixels, label = self.batch(index)
             initialise_from_data(self.network, self.x(pixels), label, self.key("initialisation", index))
@@ -285,8 +293,16 @@ class TrainingModule(NetworkModule):
         predicted = self.classifier.posterior(log_prob).argmax(dim=1)
         self.validation_accuracy.update((predicted == label)[label != NO_LABEL].double())
 
+    def learnt(self) -> list[dict[str, Any]]:
+        groups = super().learnt()
+        if isinstance(self.objective, Hybrid):
+            groups.append({"params": self.objective.parameters(), "weight_decay": 0.0})  # T has no reason to be 1
+        return groups
+
     def epoch_figures(self) -> dict[str, float]:
         statistics = {f"fusion/{name}": value for name, value in self.average.fusion.statistics().items()}
+        if isinstance(self.objective, Hybrid):
+            statistics["train/temperature"] = self.objective.temperature
         return {**super().epoch_figures(), **statistics}
 
     def as_checkpoint(self, about: dict[str, Any]) -> Checkpoint:

@@ -1,9 +1,13 @@
-"""What the optimizer minimises: pure functions of (network, batch, key)."""
+"""What the optimizer minimises: functions of (network, batch, key)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
+from pixelbayes.fusion import NO_LABEL
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.model import PixelCNN
 from pixelbayes.pixels import to_x
@@ -17,6 +21,9 @@ class Batch(NamedTuple):
     label: Tensor  # int64 (B,), NO_LABEL where unknown
 
 
+Objective = Callable[[PixelCNN, Batch, Key], Tensor]  # to what is minimised; or (2,): that, and its bits per dimension
+
+
 def generative(network: PixelCNN, batch: Batch, key: Key) -> Tensor:
     """Mean of -log p(x | c) in bits per dimension: maximum likelihood.
 
@@ -25,3 +32,54 @@ def generative(network: PixelCNN, batch: Batch, key: Key) -> Tensor:
     """
     x = to_x(batch.pixels, network.config.levels, next(network.parameters()).dtype)
     return bits_per_dim(-network.log_prob(x, batch.label, key), network.config.dims).mean()
+
+
+class Hybrid(nn.Module):
+    """Bits per dimension plus `weight` times the cross-entropy of the Bayes posterior: generative and discriminative.
+
+    -log2 p(x | c) / (C H W) - weight * log softmax over c' of (log p(x | c') / T + log p(c')) at c, in nats. The
+    blend of Bouchard and Triggs (2004), The tradeoff between generative and discriminative classifiers, Eq. 4, of one
+    set of weights (Lasserre et al., 2006, on what such a blend means). Without T every posterior of an image would be
+    0 or 1, for a hundredth of a bit per dimension is 21 nats, and there would be nothing to learn from; T is learnt.
+
+    All classes of an image go through in one pass and under the same dropout masks, so that chance does not decide
+    between them. An image without a label counts by p(x), and not for the posterior.
+
+    Args:
+        weight: lambda, of the cross-entropy.
+        temperature: T to begin with, in nats.
+        log_prior: log p(c), (Y,), in nats.
+    """
+
+    log_prior: Tensor
+
+    def __init__(self, weight: float, temperature: float, log_prior: Tensor):
+        super().__init__()
+        self.weight = weight
+        self.log_temperature = nn.Parameter(torch.tensor(temperature).log())
+        self.register_buffer("log_prior", log_prior, persistent=False)
+
+    @property
+    def temperature(self) -> float:
+        """T, in nats."""
+        return float(self.log_temperature.detach().exp())
+
+    def forward(self, network: PixelCNN, batch: Batch, key: Key) -> Tensor:
+        log_prob = class_log_prob(network, batch.pixels, len(self.log_prior), key)  # (B, Y)
+        known = batch.label != NO_LABEL
+        label = batch.label.clamp(min=0)
+        own = log_prob.gather(1, label[:, None]).squeeze(1)
+        own = torch.where(known, own, (log_prob + self.log_prior).logsumexp(dim=1))
+        logits = log_prob / self.log_temperature.exp() + self.log_prior
+        surprise = torch.where(known, cross_entropy(logits, label, reduction="none"), 0.0)
+        bits = bits_per_dim(-own, network.config.dims).mean()
+        return torch.stack((bits + self.weight * surprise.mean(), bits))
+
+
+def class_log_prob(network: PixelCNN, pixels: Tensor, num_classes: int, key: Key) -> Tensor:
+    """log p(x | c) under every class, (B, Y), in nats; the dropout masks of an image are the same for every class."""
+    x = to_x(pixels, network.config.levels, next(network.parameters()).dtype)
+    labels = torch.arange(num_classes, device=x.device).repeat(len(x))
+    rows = x.repeat_interleave(num_classes, dim=0)
+    log_prob = network.log_prob(rows, labels, Key(key.state.repeat_interleave(num_classes)))
+    return log_prob.unflatten(0, (len(x), num_classes))

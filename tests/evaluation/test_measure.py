@@ -5,12 +5,19 @@ import pytest
 import torch
 from networks import random_images, randomised, tiny_model
 
-from pixelbayes.checkpoint import Checkpoint
+from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint
 from pixelbayes.data import Split
 from pixelbayes.errors import InputError
-from pixelbayes.evaluation.measure import measure
+from pixelbayes.evaluation.calibrate import calibrate
+from pixelbayes.evaluation.calibration import Calibration
+from pixelbayes.evaluation.measure import measure, measure_baseline
+from pixelbayes.evaluation.outliers import fit_typical
+from pixelbayes.evaluation.selective import RiskCoverage
+from pixelbayes.evaluation.tempering import cross_fitted, fingerprint, fit_temperature
 from pixelbayes.images import Preprocessing
+from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.pixels import to_x
+from pixelbayes.resnet import ResNet, ResNetConfig
 
 DIMS = 3 * 8 * 12
 
@@ -107,3 +114,120 @@ def test_what_the_network_cannot_take_is_refused():
     for message, images in bad.items():
         with pytest.raises(InputError, match=message):
             measure(trained(), images)
+
+
+# After one temperature
+
+WRONG = (1, 4, 9)
+
+
+def mostly_right(checkpoint):
+    """Images that the network is right about but for three, so that its temperature is between the bounds."""
+    images = split(*[-1] * 12)
+    labels = measure(checkpoint, images).predicted
+    labels[list(WRONG)] = (labels[list(WRONG)] + 1) % 3
+    return replace(images, labels=labels)
+
+
+def calibrated(checkpoint, images):
+    return replace(checkpoint, calibration=calibrate(checkpoint, measure(checkpoint, images), "zoo", "validation"))
+
+
+def flipped(images):
+    return replace(images, pixels=images.pixels.flip(0), labels=images.labels.flip(0))
+
+
+def test_without_a_temperature_the_figures_after_one_are_cross_fitted():
+    checkpoint = trained()
+    images = mostly_right(checkpoint)
+    found = measure(checkpoint, images)
+    assert found.calibrated.source == "cross-fitted on these images"
+    assert found.calibrated.temperature == fit_temperature(found.evidence, found.log_prior, images.labels)
+    torch.testing.assert_close(found.log_posterior, found.evidence.log_softmax(dim=1))  # as it is: nothing is stored
+    crossed = cross_fitted(found.evidence, found.log_prior, images.labels)
+    assert found.calibrated.calibration == Calibration.of(crossed, images.labels)
+
+
+def test_a_stored_temperature_makes_the_posterior_and_the_figures_before_it_stay():
+    plain = trained(prior=(0.5, 0.25, 0.25))
+    images = flipped(mostly_right(plain))
+    checkpoint = calibrated(plain, flipped(images))
+    found, before = measure(checkpoint, images), measure(plain, images)
+    joint = found.log_prob / checkpoint.temperature + checkpoint.log_prior
+    torch.testing.assert_close(found.posterior, joint.softmax(dim=1))
+    assert found.calibration == before.calibration
+    assert found.calibrated.source == "fitted on zoo, validation"
+    assert found.calibrated.calibration == Calibration.of(found.log_posterior, images.labels)
+    assert found.bits_per_dim == pytest.approx(before.bits_per_dim)  # a density is not tempered
+
+
+def test_on_the_very_images_of_the_fit_the_figures_are_cross_fitted_all_the_same():
+    plain = trained()
+    images = mostly_right(plain)
+    found, before = measure(calibrated(plain, images), images), measure(plain, images)
+    assert found.calibrated.source == "cross-fitted on these images"
+    assert found.calibrated == before.calibrated
+    assert found.calibrated.calibration != Calibration.of(found.log_posterior, images.labels)
+
+
+def test_too_few_labels_have_no_figures_after():
+    assert measure(trained(), split(0, 1, 2, 0)).calibrated is None
+    assert measure(trained(), split(0, 1, 2, 0)).figures()["calibrated"] is None
+    assert measure(trained(), split(-1, -1)).figures()["selective"] is None
+
+
+def test_figures_before_stand_at_the_top_and_those_after_under_their_own_name():
+    found = measure(trained(), mostly_right(trained()))
+    figures = found.figures()
+    assert (figures["nll"], figures["ece"]) == (found.calibration.nll, found.calibration.ece)
+    assert figures["nll_interval"] == list(found.calibration.nll_interval)
+    assert figures["calibrated"]["temperature"] == found.calibrated.temperature
+    assert figures["calibrated"]["brier"] == found.calibrated.calibration.brier
+    assert figures["selective"]["aurc"] == RiskCoverage.of(found.log_posterior, found.split.labels).aurc
+
+
+def test_the_marginal_is_the_mixture_of_the_classes():
+    found = measure(trained(prior=(0.5, 0.25, 0.25)), split(0, 1, -1))
+    mixture = (found.log_prob + torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64).log()).logsumexp(dim=1)
+    torch.testing.assert_close(found.log_marginal, mixture)
+
+
+# What is kept
+
+
+def test_what_is_fitted_says_what_it_was_fitted_to():
+    checkpoint = trained()
+    images = mostly_right(checkpoint)
+    images.labels[0] = -1
+    found = measure(checkpoint, images)
+    fitted = calibrate(checkpoint, found, "zoo", "validation")
+    assert (fitted.weights, fitted.data, fitted.n) == (checkpoint.digest, fingerprint(images), 11)
+    assert fitted.nll_before == pytest.approx(found.calibration.nll)
+    tempered = Calibration.of(log_posterior(found.evidence, found.log_prior, fitted.temperature), images.labels)
+    assert fitted.nll_after == pytest.approx(tempered.nll)
+    assert fitted.nll_after < fitted.nll_before / 2
+    assert fitted.typical == fit_typical(found.log_marginal, images.pixels, 5)
+
+
+def test_a_dedicated_classifier_is_tempered_by_its_logits_without_a_prior():
+    torch.manual_seed(0)
+    network = ResNet(ResNetConfig(widths=(4, 8), blocks=(1, 1), num_classes=3, levels=5, image_size=(8, 12))).eval()
+    plain = BaselineCheckpoint(
+        network=network,
+        class_names=("ant", "bee", "cow"),
+        preprocessing=Preprocessing(image_size=(8, 12), levels=5),
+        prior=(0.5, 0.25, 0.25),
+    )
+    images = split(*[0, 1, 2] * 4)
+    fitted = calibrate(plain, measure_baseline(plain, images), "zoo", "validation")
+    found = measure_baseline(replace(plain, calibration=fitted), flipped(images))
+    with torch.no_grad():
+        logits = network(to_x(found.split.pixels, 5)).double()
+    torch.testing.assert_close(found.posterior, (logits / fitted.temperature).softmax(dim=1), rtol=1e-5, atol=1e-7)
+    assert fitted.typical is None
+
+
+def test_a_temperature_needs_labels():
+    checkpoint = trained()
+    with pytest.raises(InputError, match="zoo, test: a temperature is fitted to labels of two or more classes"):
+        calibrate(checkpoint, measure(checkpoint, split(-1, -1)), "zoo", "test")

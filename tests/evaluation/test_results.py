@@ -10,8 +10,13 @@ from pixelbayes.checkpoint import Checkpoint
 from pixelbayes.data import Split
 from pixelbayes.evaluation.calibration import Calibration
 from pixelbayes.evaluation.classification import Classification
+from pixelbayes.evaluation.figures import confusion_matrix
+from pixelbayes.evaluation.history import write_history
 from pixelbayes.evaluation.measure import Measurement
-from pixelbayes.evaluation.results import figures_of, handful, prediction_rows, write_results
+from pixelbayes.evaluation.pictures import handful
+from pixelbayes.evaluation.predictions import prediction_rows
+from pixelbayes.evaluation.report import run_report
+from pixelbayes.evaluation.results import clear_results, figures_of, write_results
 from pixelbayes.files import csv_text
 from pixelbayes.images import Preprocessing
 
@@ -91,30 +96,56 @@ def written(folder, found, **more):
     return write_results(folder, trained(), found, source="zoo", split="test", samples=samples, **more)
 
 
+def pictures(folder):
+    return {path.name for path in (folder / "figures").iterdir()}
+
+
+def named(*names):
+    return {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+
+
 def test_results_are_files_that_agree(tmp_path):
     history = [{"epoch": 7, "train/bits_per_dim": 2.0, "val/bits_per_dim": 2.1, "val/accuracy": 0.5}]
-    summary = {
-        "splits": {"test": {"images": 3, "per_class": dict.fromkeys(NAMES, 1), "unlabelled": 1}},
-        "duplicates": {"within": {"test": 4}, "across": {}},
-    }
+    write_history(history, tmp_path / "history.csv")
+    (tmp_path / "config.yaml").write_text("seed: 0")
     found = measurement([0, 1, -1], [0, 2, 1], [0.9, 0.8, 0.7])
-    figures = written(
-        tmp_path, found, history=history, data_summary=summary, config_text="seed: 0", command="pixelbayes"
-    )
+    figures = written(tmp_path, found, command="pixelbayes train", facts={"device": "cpu"})
     assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] == figures["accuracy"] == 0.5
     (row,) = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
     assert (row["accuracy"], row["bits_per_dim"], row["data"]) == ("0.5", "1.5", "zoo")
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 4
-    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {
-        *("confusion", "cosines", "curves", "posteriors", "samples")
-    }
+    about = json.loads((tmp_path / "about.json").read_text())
+    assert about["command"] == "pixelbayes train"
+    assert about["facts"].keys() == {"device", "torch", "Python"}
+    drawn = ("confusion", "cosines", "curves", "mistakes", "posteriors", "reliability", "risk_coverage", "samples")
+    assert pictures(tmp_path) == named(*drawn)
     page = (tmp_path / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count('src="data:image/') == len(drawn)
     assert "&lt;cow&gt;" in page
     assert "seed: 0" in page
+    assert page == run_report([tmp_path]).html()
 
 
 def test_without_labels_and_history_there_is_no_confusion_and_no_curve(tmp_path):
     assert written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))["accuracy"] is None
-    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"cosines", "posteriors", "samples"}
+    assert pictures(tmp_path) == named("cosines", "posteriors", "samples")
     assert "Accuracy" not in (tmp_path / "index.html").read_text()
+
+
+def test_pictures_of_an_earlier_measurement_do_not_stay(tmp_path):
+    more = {"explanations": confusion_matrix(measurement([0, 1], [0, 2], [0.9, 0.8]).classification), "augmented": None}
+    written(tmp_path, measurement([0, 1], [0, 2], [0.9, 0.8]), figures=more)
+    assert named("explanations", "confusion") < pictures(tmp_path)
+    written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))
+    assert pictures(tmp_path) == named("cosines", "posteriors", "samples")
+
+
+def test_clearing_removes_results_and_nothing_else(tmp_path):
+    written(tmp_path, measurement([0, 1], [0, 2], [0.9, 0.8]), more={"against": None})
+    for mine in ("samples/ant-0000.png", "notes.txt", "figures/notes.txt"):
+        (tmp_path / mine).parent.mkdir(exist_ok=True)
+        (tmp_path / mine).write_text("mine")
+    clear_results(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"samples/ant-0000.png", "notes.txt", "figures/notes.txt"}
+    clear_results(tmp_path / "nowhere")

@@ -67,6 +67,40 @@ def test_a_class_of_prior_zero_is_never_chosen():
     assert proba.tolist() == [[0, 1]] * 5
 
 
+# Temperature
+
+
+def test_a_temperature_divides_the_likelihood_and_not_the_prior():
+    x = images()
+    log_prob = BayesClassifier(Gaussians(), LOG_PRIOR).log_prob(x)
+    joint = log_prob / 3 + LOG_PRIOR
+    tempered = BayesClassifier(Gaussians(), LOG_PRIOR, temperature=3)
+    torch.testing.assert_close(tempered.predict_proba(x), joint.softmax(dim=1))
+    torch.testing.assert_close(tempered.log_prob(x), log_prob)
+    hot = BayesClassifier(Gaussians(), LOG_PRIOR, temperature=1e9).predict_proba(x)
+    torch.testing.assert_close(hot, LOG_PRIOR.exp().expand(5, 2), atol=1e-6, rtol=0)
+
+
+def test_a_tempered_prediction_is_the_class_of_the_largest_tempered_posterior():
+    x = images(50)
+    raw, hot = (BayesClassifier(Gaussians(), LOG_PRIOR, temperature=t).predict(x) for t in (1.0, 1e9))
+    assert raw.unique().tolist() == [0, 1]
+    assert hot.unique().tolist() == [0]  # the prior's
+
+
+def test_a_temperature_does_not_change_log_p_of_x():
+    x = images()
+    of_x = torch.full((5,), -1)
+    one, ten = (BayesClassifier(Gaussians(), LOG_PRIOR, temperature=t) for t in (1.0, 10.0))
+    assert torch.equal(one.log_prob_of(one.log_prob(x), of_x), ten.log_prob_of(ten.log_prob(x), of_x))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+def test_a_temperature_that_is_not_positive_is_refused(temperature):
+    with pytest.raises(ValueError, match=r"temperature is .*, expected a number above 0"):
+        BayesClassifier(Gaussians(), LOG_PRIOR, temperature=temperature)
+
+
 @pytest.mark.parametrize("log_prior", [torch.zeros(2, 1), torch.zeros(0), torch.tensor(0.0)])
 def test_a_prior_that_is_not_one_number_a_class_is_refused(log_prior):
     with pytest.raises(ValueError, match=r"log_prior has shape .*, expected \(Y,\) with Y at least 1"):

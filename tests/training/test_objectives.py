@@ -5,12 +5,14 @@ import torch
 from networks import random_images, randomised, tiny_model
 from runs import tiny_module
 
+from pixelbayes.errors import InputError
 from pixelbayes.fusion import FUSIONS
 from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
+from pixelbayes.training import TrainingConfig
 from pixelbayes.training.batches import ShuffledBatches
 from pixelbayes.training.fitting import fit
-from pixelbayes.training.objectives import Batch, generative
+from pixelbayes.training.objectives import Batch, Hybrid, class_log_prob, generative
 
 
 def loss_and_gradient(network, index, step=0):
@@ -59,3 +61,64 @@ def test_training_gives_each_step_its_own_images_and_a_key_of_seed_step_and_imag
         assert torch.equal(batch.pixels, train.pixels[index])
         assert torch.equal(batch.label, train.labels[index])
         assert torch.equal(key.state, Key.of(0, "training", step, index).state)
+
+
+# the hybrid objective
+
+PRIOR = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64).log()
+
+
+def test_the_hybrid_is_bits_per_dimension_plus_the_weighted_surprise_of_the_posterior():
+    network, pixels = randomised(tiny_model(dropout=0.0)), random_images(2, tiny_model().config)
+    label = torch.tensor([2, 0])
+    x = to_x(pixels, 5, torch.float64)
+    log_prob = torch.stack([network.log_prob(x, torch.full((2,), c)) for c in range(3)], dim=1)
+    own = log_prob[[0, 1], label].mean()
+    surprise = -(log_prob / 7 + PRIOR).log_softmax(dim=1)[[0, 1], label].mean()
+    loss, bits = Hybrid(0.3, 7.0, PRIOR).double()(network, Batch(pixels, label), key_of([0, 1]))
+    torch.testing.assert_close(bits, -own / (3 * 8 * 12 * math.log(2)))
+    torch.testing.assert_close(loss, bits + 0.3 * surprise)
+
+
+def test_an_image_without_a_label_counts_by_its_mixture_alone():
+    network, pixels = randomised(tiny_model(dropout=0.0)), random_images(1, tiny_model().config)
+    log_prob = class_log_prob(network, pixels, 3, key_of([0]))
+    loss, bits = Hybrid(0.3, 7.0, PRIOR).double()(network, Batch(pixels, torch.tensor([-1])), key_of([0]))
+    torch.testing.assert_close(bits, -(log_prob + PRIOR).logsumexp(1).mean() / (3 * 8 * 12 * math.log(2)))
+    assert loss == bits
+
+
+def test_all_classes_of_an_image_meet_the_same_dropout_masks():
+    network = randomised(tiny_model("none", dropout=0.5))  # whom no label reaches: only masks could differ
+    log_prob = class_log_prob(network, random_images(2, network.config), 3, key_of([0, 1]))
+    torch.testing.assert_close(log_prob, log_prob[:, :1].expand(-1, 3))
+    assert not torch.equal(log_prob, class_log_prob(network, random_images(2, network.config), 3, key_of([2, 3])))
+
+
+def test_the_temperature_is_learnt_kept_with_the_state_and_told_in_the_history(tmp_path):
+    module = tiny_module(posterior_weight=1.0, posterior_temperature=5.0)
+    rows = fit(module, tmp_path, {})
+    told = [row["train/temperature"] for row in rows]
+    assert len({5.0, *told}) == 3
+    assert told[-1] == module.objective.temperature
+    again = tiny_module(posterior_weight=1.0, posterior_temperature=5.0, epochs=3)
+    again.load_state_dict(torch.load(tmp_path / "resume.ckpt", weights_only=False)["state_dict"])
+    assert again.objective.temperature == pytest.approx(told[-1], rel=1e-6)  # read in float32
+
+
+def test_the_history_of_a_hybrid_run_tells_bits_per_dimension_and_not_the_loss(tmp_path):
+    plain = fit(tiny_module(learning_rate=1e-12), tmp_path / "plain", {})
+    hybrid = fit(tiny_module(learning_rate=1e-12, posterior_weight=3.0), tmp_path / "hybrid", {})
+    assert hybrid[0]["train/bits_per_dim"] == pytest.approx(plain[0]["train/bits_per_dim"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"posterior_weight": -1}, {"posterior_temperature": 0}, {"posterior_weight": 1, "label_dropout": 0.1}]
+)
+def test_a_hybrid_that_makes_no_sense_is_refused(settings):
+    with pytest.raises(InputError, match="posterior"):
+        TrainingConfig(**settings)
+
+
+def key_of(index):
+    return Key.of(0, "training", 0, torch.tensor(index))

@@ -1,6 +1,7 @@
 """The course of training, epoch by epoch."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ def curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None) 
 
     Args:
         history: Rows as they stand in a metrics csv, keyed "epoch" and as `PANELS` says; numbers may be
-            strings, and a value may be missing, None or "".
+            strings, and a value may be missing, None, "" or NaN.
         best_epoch: The epoch whose weights were selected; marked in every panel.
 
     Raises:
@@ -34,7 +35,7 @@ def curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None) 
     """
     panels = {}
     for title, (share, keys) in PANELS.items():
-        lines = {label: _series(history, key) for label, key in keys.items()}
+        lines = {label: series_of(history, key) for label, key in keys.items()}
         lines = {label: series for label, series in lines.items() if series[0]}
         if lines:
             panels[title] = share, lines
@@ -50,19 +51,29 @@ def curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None) 
             f"selected: epoch {best_epoch}", (best_epoch, 1), (0, 4), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha="center", color=VERMILLION, size=8,
         )  # fmt: skip
-    column[-1].set_xlabel("epoch")
-    epochs = [epoch for _, lines in panels.values() for epochs, _ in lines.values() for epoch in epochs]
-    margin = max(0.5, 0.03 * (max(epochs) - min(epochs)))  # one epoch alone has a width too
-    column[-1].set_xlim(min(epochs) - margin, max(epochs) + margin)
-    column[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    mark_epochs(column[-1], [epoch for _, lines in panels.values() for epochs, _ in lines.values() for epoch in epochs])
     figure.align_ylabels()
     return figure
 
 
-def _series(history: Sequence[Mapping[str, Any]], key: str) -> Series:
-    """Epochs and values of the rows that have both."""
+def mark_epochs(axes: Axes, epochs: Sequence[int]) -> None:
+    """Gives an axis of epochs its name, its limits and whole numbers for ticks."""
+    axes.set_xlabel("epoch")
+    margin = max(0.5, 0.03 * (max(epochs) - min(epochs)))  # one epoch alone has a width too
+    axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+
+
+def was_logged(history: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> bool:
+    """Whether any epoch has a value of any of these."""
+    return any(series_of(history, key)[0] for key in keys)
+
+
+def series_of(history: Sequence[Mapping[str, Any]], key: str) -> Series:
+    """Epochs and values of the rows that have both; what is missing, None, "" or NaN was not measured."""
     rows = [(row["epoch"], row[key]) for row in history if {row.get("epoch"), row.get(key)}.isdisjoint({None, ""})]
-    return [int(float(epoch)) for epoch, _ in rows], [float(value) for _, value in rows]
+    measured = [(int(float(epoch)), float(value)) for epoch, value in rows if not math.isnan(float(value))]
+    return [epoch for epoch, _ in measured], [value for _, value in measured]
 
 
 def _panel(axes: Axes, title: str, lines: Mapping[str, Series], best_epoch: int | None) -> None:

@@ -66,7 +66,7 @@ def posteriors(
         _picture(sheet.axes(i, 0, TITLE, width, height), rgb[i], belief)
         chart = sheet.axes(i, left, TITLE, TRACK, LINE * len(belief.shown))
         _bars(chart, belief)
-        _column(chart, 1, [_three_places(belief.p[c]) for c in belief.shown], INK)
+        _column(chart, 1, [three_places(belief.p[c]) for c in belief.shown], INK)
         if log_probs is not None:
             _column(chart, 2, [f"{nats:.1f}" for nats in log_probs[i, belief.shown].tolist()], QUIET)
     if log_probs is not None:
@@ -135,7 +135,7 @@ def _column(axes: Axes, number: int, texts: list[str], colour: str) -> None:
         axes.text(end, place, text, ha="right", va="center_baseline", size=8, color=colour)
 
 
-def _three_places(p: float) -> str:
+def three_places(p: float) -> str:
     """Three decimals that never round doubt away: 0.9999 is not 1."""
     if 0 < p < 0.001:
         return "<0.001"

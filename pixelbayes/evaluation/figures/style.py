@@ -1,9 +1,10 @@
 """How all figures look, and how they become files: quiet ink on white, colours from Okabe and Ito (2008)."""
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import ParamSpec
 
@@ -17,6 +18,18 @@ from pixelbayes.pixels import requantise
 
 INK, QUIET, SOFT, FAINT, PALE = "#1f2328", "#6b7280", "#9aa3ad", "#d5d9de", "#f0f2f4"
 BLUE, VERMILLION = "#0072b2", "#d55e00"  # told apart by every kind of colour vision; never the only sign
+WHITE = "#ffffff"
+
+DARK = {  # light colour -> the same on dark paper
+    INK: "#e7e9ec",
+    QUIET: "#a3acb7",
+    SOFT: "#77808b",
+    FAINT: "#3a424c",
+    PALE: "#272d35",
+    BLUE: "#5fb4ea",
+    VERMILLION: "#ff8f4a",
+    WHITE: "#1c2026",
+}
 
 DPI = 192  # two image pixels for each CSS pixel (1/96 inch): sharp on any screen
 
@@ -26,6 +39,8 @@ STYLE = {
     "savefig.dpi": DPI,
     "font.family": "sans-serif",
     "font.size": 9,
+    "svg.fonttype": "none",  # words stay words, to be searched and set in another typeface
+    "svg.hashsalt": "pixelbayes",  # the same figure gives the same bytes
     "text.color": INK,
     "text.parse_math": False,  # a class may be called "$5"
     "axes.titlesize": 9,
@@ -81,10 +96,51 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def to_svg(figure: Figure) -> str:
+    """The figure as an SVG, text as text; the same figure gives the same words."""
+    buffer = StringIO()
+    with quiet():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def adaptive(svg: str, font_family: str) -> str:
+    """A drawing by `to_svg` that follows its reader's scheme, light or dark, and is set in another typeface.
+
+    Each colour of the style becomes a custom property whose value `prefers-color-scheme` decides. Shades inside an
+    image would stay as they are: see `holds_image`.
+
+    >>> adaptive('<svg><defs/><path style="fill: #1f2328"/></svg>', "serif").endswith('fill: var(--c1f2328)"/></svg>')
+    True
+    """
+    light, dark = (
+        "".join(f"--c{name[1:]}: {colour}; " for name, colour in colours.items())
+        for colours in ({name: name for name in DARK}, DARK)
+    )
+    rules = (
+        f"<style>:root {{ {light}}} @media (prefers-color-scheme: dark) {{ :root {{ {dark}}} }} "
+        f"text {{ font-family: {font_family} !important; }}</style>"
+    )
+    drawn = re.sub("|".join(DARK), lambda found: f"var(--c{found[0][1:]})", svg)
+    return drawn.replace("<defs", rules + "<defs", 1)
+
+
+def holds_image(svg: str) -> bool:
+    """Whether pixels are part of the drawing, whose shades are meant to be read on white."""
+    return "<image" in svg
+
+
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes the figure as a PNG that is whole or not there."""
+    """Writes the figure as a PNG or an SVG, as the suffix says; the file is whole or not there."""
+    writers: dict[str, Callable[[], bytes]] = {
+        ".png": lambda: to_png(figure),
+        ".svg": lambda: to_svg(figure).encode(),
+    }
+    suffix = Path(path).suffix
+    if suffix not in writers:
+        raise ValueError(f"{path}: expected a name that ends in {' or '.join(writers)}")
     with replacing(path) as temporary:
-        temporary.write_bytes(to_png(figure))
+        temporary.write_bytes(writers[suffix]())
 
 
 def to_rgb(pixels: Tensor, levels: int) -> np.ndarray:

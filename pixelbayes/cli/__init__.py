@@ -1,0 +1,83 @@
+"""The command line: parses, calls `experiment`, prints. What is heavy is imported when a command needs it."""
+
+import sys
+
+from pixelbayes.cli.common import Command
+from pixelbayes.cli.course import course
+from pixelbayes.cli.measuring import calibrate, evaluate, explain, report
+from pixelbayes.cli.training import baseline, compare, demo, train
+from pixelbayes.cli.using import classify, import_network, sample
+from pixelbayes.errors import DivergedError, InputError, InterruptedRunError
+from pixelbayes.version import __version__
+
+COMMANDS: dict[str, Command] = {
+    "train": train,
+    "compare": compare,
+    "baseline": baseline,
+    "evaluate": evaluate,
+    "calibrate": calibrate,
+    "report": report,
+    "sample": sample,
+    "classify": classify,
+    "explain": explain,
+    "course": course,
+    "import": import_network,
+    "demo": demo,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, 1 for a diverged run, 2 for bad input, 130 for Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        _dispatch(arguments)
+    except InputError as error:
+        return _complain(error, 2)
+    except InterruptedRunError as error:
+        return _complain(error, 128 + error.signal)
+    except DivergedError as error:
+        return _complain(error, 1)
+    except OSError as error:  # no space, no permission
+        file = error.filename2 or error.filename
+        return _complain(f"{file}: {error.strerror}" if file else error, 2)
+    except KeyboardInterrupt:
+        return _complain("stopped", 130)
+    return 0
+
+
+def _dispatch(arguments: list[str]) -> None:
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if name in ("-h", "--help"):
+        print(_overview())
+    elif name == "--version":
+        print(f"pixelbayes {__version__}")
+    elif name in COMMANDS:
+        COMMANDS[name](rest)
+    else:
+        import difflib
+
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected one of: {', '.join(COMMANDS)}"
+        raise InputError(f"unknown command {name!r}; {hint}")
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10} {(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: pixelbayes COMMAND [...]",
+            "",
+            "Class-conditional PixelCNN++: generate, classify by Bayes' rule, and know how sure you are.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`pixelbayes COMMAND --help` explains a command; `pixelbayes --version` tells the version.",
+        ]
+    )
+
+
+def _complain(error: object, status: int) -> int:
+    for line in str(error).splitlines():
+        print(f"pixelbayes: {line}", file=sys.stderr)
+    return status

@@ -1,0 +1,66 @@
+"""The dedicated classifier whose features tell samples of some data from real images: trained once, then kept."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from pixelbayes import checkpoint
+from pixelbayes.baseline import BASELINES, BaselineConfig, train_baseline
+from pixelbayes.checkpoint import BaselineCheckpoint
+from pixelbayes.data import DataConfig, ImageData, load_data
+from pixelbayes.devices import pick_device
+from pixelbayes.errors import InputError
+from pixelbayes.evaluation.report.record import METRICS
+from pixelbayes.files import cache_folder
+from pixelbayes.fusion import NO_LABEL
+
+
+def domain_classifier(data: DataConfig, *, run: Path | None = None, device: str = "auto") -> BaselineCheckpoint:
+    """A classifier of these images: the one of `run`, or one trained as `pixelbayes baseline` does and kept.
+
+    It is kept under the images' fingerprint, in the user's cache (`files.cache_folder`), so that all networks of the
+    same images are measured by the same features. A training that was interrupted goes on.
+
+    Raises:
+        InputError: If there is no classifier in `run`, or the images do not allow one to be trained.
+    """
+    where = pick_device(device)
+    if run is not None:
+        return checkpoint.load_baseline(run, where)
+    images = load_data(data)
+    recipe = _recipe(data, images, where)
+    kept = cache_folder() / "domain" / _name(recipe, images)
+    if not (kept / METRICS).is_file():
+        Console(stderr=True).print(
+            f"training a dedicated classifier of {data.source}, once, for its features; kept in {kept}", markup=False
+        )
+        train_baseline(recipe, kept, resume=True)
+    return checkpoint.load_baseline(kept, where)
+
+
+def _recipe(data: DataConfig, images: ImageData, device: torch.device) -> BaselineConfig:
+    for name in ("train", "validation"):
+        if not (images.split(name).labels != NO_LABEL).any():
+            raise InputError(
+                f"{data.source}: {name} has no labels, so no classifier can be trained for the features; "
+                "name one with --classifier, or take the features inception-192"
+            )
+    base = BASELINES["digits" if data.source == "digits" else "photographs"]
+    precision = "float32" if device.type == "mps" else base.training.precision
+    seen = dataclasses.replace(
+        data, class_names=images.class_names, **dataclasses.asdict(images.preprocessing)
+    )  # however it was asked for
+    training = dataclasses.replace(base.training, device=device.type, precision=precision, logger="none")
+    return dataclasses.replace(base, data=seen, training=training)
+
+
+def _name(recipe: BaselineConfig, images: ImageData) -> str:
+    """A name for these images and this recipe, wherever the images lie."""
+    plain = recipe.as_plain()
+    plain["data"] = [images.fingerprint(), dataclasses.asdict(images.preprocessing), images.class_names]
+    del plain["training"]["device"]
+    return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=8).hexdigest()
