@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/theory.md with the package itself: `python docs/make_pictures.py`, under a minute.
+"""Draws the pictures of theory.md and evaluation.md with the package itself: `python docs/make_pictures.py`, a minute.
 
 One function for each picture, named as its file; every number in them is computed or measured here.
 """
@@ -7,6 +7,7 @@ One function for each picture, named as its file; every number in them is comput
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
@@ -22,7 +23,10 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 import pixelbayes.model
-from pixelbayes.data import DataConfig, load_data
+from pixelbayes.data import DataConfig, Split, load_data
+from pixelbayes.evaluation.calibration import Calibration
+from pixelbayes.evaluation.explanation import Explanation, log_likelihood_ratio, rivals
+from pixelbayes.evaluation.figures import explanations
 from pixelbayes.evaluation.figures.confusion import SHADES
 from pixelbayes.evaluation.figures.style import (
     BLUE,
@@ -34,8 +38,11 @@ from pixelbayes.evaluation.figures.style import (
     save_figure,
     styled,
 )
+from pixelbayes.evaluation.generation import Moments, frechet_distance, squared_mmd
+from pixelbayes.evaluation.outliers import outlier_scores
+from pixelbayes.fusion import NO_LABEL
 from pixelbayes.fusion.base import Features
-from pixelbayes.inference import sample, sampling_noise
+from pixelbayes.inference import BayesClassifier, sample, sampling_noise
 from pixelbayes.layers import (
     DownRightShiftedConv2d,
     DownShiftedConv2d,
@@ -199,13 +206,13 @@ def leak() -> Figure:
     return figure
 
 
-def trained_briefly(x: Tensor, levels: int) -> PixelCNN:
-    """A small network after 250 steps on grey images, x in [-1, 1], (N, 1, H, W)."""
+def trained_briefly(x: Tensor, levels: int, labels: Tensor | None = None) -> PixelCNN:
+    """A small network after 250 steps on grey images, x in [-1, 1], (N, 1, H, W); told their labels (N,) if given."""
     torch.manual_seed(0)
     model = PixelCNN(
         PixelCNNConfig(
-            num_classes=0,
-            fusion="none",
+            num_classes=0 if labels is None else int(labels.max()) + 1,
+            fusion="none" if labels is None else "film",
             channels=1,
             levels=levels,
             image_size=tuple(x.shape[-2:]),
@@ -217,7 +224,8 @@ def trained_briefly(x: Tensor, levels: int) -> PixelCNN:
     initialise_from_data(model, x[:128])
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(250):
-        loss = -model.log_prob(x[torch.randint(len(x), (32,))]).mean()
+        batch = torch.randint(len(x), (32,))
+        loss = -model.log_prob(x[batch], None if labels is None else labels[batch]).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -488,17 +496,131 @@ def inverse_cdf() -> Figure:
     return figure
 
 
-DRAWINGS = (
+# 5. Figures, and how not to be fooled by them
+
+
+@styled
+def few_images() -> Figure:
+    """ECE, FID and KID where there is nothing to find, by the number of images."""
+    generator = torch.Generator().manual_seed(0)
+
+    def features(n: int) -> Tensor:
+        return torch.randn(n, 128, generator=generator, dtype=torch.float64)
+
+    figure = Figure(figsize=(7.2, 2.5), layout="constrained")
+    errors, frechet, kernel = figure.subplots(1, 3)
+    sizes = [30, 100, 269, 1000, 3000]
+    chance = [by_chance(n, generator) for n in sizes]
+    mean, most = [found.ece_if_calibrated for found in chance], [found.ece_if_calibrated_95 for found in chance]
+    errors.plot(sizes, most, color=SOFT, marker="o", markersize=3)
+    errors.plot(sizes, mean, color=BLUE, marker="o", markersize=3)
+    errors.annotate("95 in 100 are below", (100, most[1]), (6, 4), textcoords="offset points", size=8, color=QUIET)
+    errors.annotate("mean", (100, mean[1]), (-24, -9), textcoords="offset points", size=8, color=BLUE)
+    errors.set_title("ECE of a calibrated posterior")
+
+    real = features(1000)
+    numbers = [25, 50, 100, 250, 1000]
+    drawn = {n: [features(n) for _ in range(10)] for n in numbers}
+    for axes, title, measure in (
+        (frechet, "FID of equal distributions", lambda x: frechet_distance(Moments.of(x), Moments.of(real))),
+        (kernel, "KID of equal distributions", lambda x: squared_mmd(x, real)),
+    ):
+        values = np.array([[measure(x) for x in drawn[n]] for n in numbers])  # (numbers, 10)
+        axes.plot(numbers, values, color=SOFT, marker=".", markersize=4, linestyle="none")
+        axes.plot(numbers, values.mean(axis=1), color=BLUE)
+        axes.axhline(0, color=VERMILLION, linewidth=1, zorder=1)
+        axes.set_title(title)
+    for axes, ticks in ((errors, sizes), (frechet, numbers), (kernel, numbers)):
+        axes.set(xscale="log", xlabel="images")
+        axes.set_xticks(ticks, [f"{n:,}" for n in ticks], minor=False)
+        axes.minorticks_off()
+        axes.grid(axis="y")
+        axes.tick_params(length=0)
+    for axes in (errors, frechet):
+        axes.set_ylim(bottom=0)
+    return figure
+
+
+def by_chance(n: int, generator: torch.Generator) -> Calibration:
+    """What n images show of a posterior over ten classes from which their very labels were drawn."""
+    log_posterior = torch.log_softmax(3 * torch.randn(n, 10, generator=generator, dtype=torch.float64), dim=1)
+    labels = torch.multinomial(log_posterior.exp(), 1, generator=generator).flatten()
+    found = Calibration.of(log_posterior, labels)
+    assert found is not None
+    return found
+
+
+@styled
+def outliers() -> Figure:
+    """Digits, one grey and noise, by the three scores of a network trained on digits."""
+    levels, test, model = digits_network()
+    generator = torch.Generator().manual_seed(0)
+    sets = {
+        "held-out digits": test.pixels,
+        "one grey": torch.arange(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8),
+        "noise": torch.randint(levels, (269, 1, 8, 8), generator=generator).to(torch.uint8),
+    }
+    classifier = BayesClassifier(model, torch.zeros(10))
+    marginal = {}
+    for name, pixels in sets.items():
+        log_prob = classifier.log_prob(to_x(pixels, levels))  # (N, 10)
+        marginal[name] = classifier.log_prob_of(log_prob, torch.full((len(pixels),), NO_LABEL))
+    typical = float(bits_per_dim(-marginal["held-out digits"].double(), 64).mean())
+    scores = {name: outlier_scores(marginal[name], pixels, levels, typical) for name, pixels in sets.items()}
+    figure = Figure(figsize=(7.2, 2.4), layout="constrained")
+    for axes, score in zip(figure.subplots(1, 3, sharey=True), scores["noise"], strict=True):
+        for row, (name, colour) in enumerate(zip(sets, (BLUE, VERMILLION, SOFT), strict=True)):
+            values = scores[name][score].numpy()
+            jitter = np.random.default_rng(0).uniform(-0.22, 0.22, len(values))
+            axes.plot(values, row + jitter, ".", color=colour, markersize=3, alpha=0.7, markeredgewidth=0)
+        black = float(scores["one grey"][score][0])
+        axes.text(black, 1.42, "black", size=8, color=VERMILLION)
+        axes.axvline(scores["held-out digits"][score].quantile(0.99), color=BLUE, linewidth=0.8, linestyle="--")
+        axes.set_title(score)
+        axes.set(ylim=(2.5, -0.5), yticks=range(3), xlabel="bits per dimension")
+        axes.tick_params(length=0)
+    figure.axes[0].set_yticklabels(sets)
+    return figure
+
+
+def explanation() -> Figure:
+    """Two held-out digits: one that is read rightly, and one that is not."""
+    levels, test, model = digits_network()
+    classifier = BayesClassifier(model, torch.zeros(10))
+    x = to_x(test.pixels, levels)
+    log_posterior = classifier.log_posterior(classifier.log_prob(x))  # (N, 10)
+    wrong = log_posterior.argmax(dim=1) != test.labels
+    some = torch.stack([(~wrong).nonzero()[0, 0], wrong.nonzero()[0, 0]])
+    pairs = rivals(log_posterior[some], test.labels[some])
+    ratios = log_likelihood_ratio(model, x[some], *torch.tensor(pairs).T)
+    p = log_posterior[some].exp()
+    found = [
+        Explanation(test.pixels[i], ratio, *pair, (float(row[pair[0]]), float(row[pair[1]])))
+        for i, ratio, pair, row in zip(some.tolist(), ratios, pairs, p, strict=True)
+    ]
+    return explanations(found, levels, [str(digit) for digit in range(10)])
+
+
+@cache
+def digits_network() -> tuple[int, Split, PixelCNN]:
+    """The levels of the digits, those held out, and a network that was told the classes of the others."""
+    data = load_data(DataConfig(source="digits"))
+    levels, train = data.preprocessing.levels, data.split("train")
+    return levels, data.split("test"), trained_briefly(to_x(train.pixels, levels), levels, train.labels).eval()
+
+
+THEORY = (
     order, saturation, kernels, receptive_field, without_shift, leak, blind_spot, mixture, edges, coefficients,
     inverse_cdf,
 )  # fmt: skip
+EVALUATION = (few_images, explanation, outliers)
 
 
-def main(folder: Path = PICTURES) -> None:
-    """Writes every picture into a folder."""
-    for drawing in DRAWINGS:
+def main(folder: Path = PICTURES, drawings: Iterable[Callable[[], Figure]] = THEORY) -> None:
+    """Writes pictures into a folder."""
+    for drawing in drawings:
         save_figure(drawing(), folder / f"{drawing.__name__}.png")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(*map(Path, sys.argv[1:]), drawings=THEORY + EVALUATION)

@@ -21,7 +21,6 @@ from pixelbayes import experiment
 from pixelbayes.baseline import BaselineConfig, train_baseline
 from pixelbayes.data import load_data
 from pixelbayes.differences import differences
-from pixelbayes.domain import domain_classifier
 from pixelbayes.errors import DivergedError, InputError, InterruptedRunError
 from pixelbayes.evaluation.figures import overlaid_curves
 from pixelbayes.evaluation.history import HISTORY, read_history
@@ -35,6 +34,7 @@ from pixelbayes.runs import RunConfig, command_line
 from pixelbayes.training import OptimizationConfig
 
 SETTINGS, FAILURE = "compare.yaml", "failure.txt"
+AFTERWARDS = ("samples", "features")  # may be asked for when the runs have ended
 
 BASELINE = "baseline"  # the name of the dedicated classifier
 
@@ -152,8 +152,11 @@ def compare(
     load_data(base.data).split(report_on)  # faults of the data are nobody's row
     settings = {"names": list(names), "seeds": list(seeds), "report_on": report_on, "base": base.as_plain()}
     _claim(out, {**settings, "samples": samples, "features": features.features} if samples else settings)
-    if "domain" in (samples and features.features, base.training.quality_every and base.training.quality_features):
-        domain_classifier(base.data, device=base.training.device)  # before several runs would train it side by side
+    wanted = [features] if samples else []
+    if base.training.quality_every:
+        wanted.append(FeatureConfig(features=base.training.quality_features))
+    for each in wanted:  # now, before runs side by side would each train the classifier, or a table lack its figures
+        experiment.prepare_features(base.data, each, base.training.device)
     waiting = [
         (contender, seed, contender.run(out, seed), report_on)
         for seed in seeds
@@ -237,7 +240,8 @@ def _run_apart(contender: Contender, seed: int, run: Path, report_on: str, threa
 def _claim(out: Path, settings: dict[str, Any]) -> None:
     path = out / SETTINGS
     if path.is_file():
-        changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), settings)
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        changed = [name for name in differences(before, settings) if name in before or name not in AFTERWARDS]
         if changed:
             raise InputError(f"{path} differs from what was asked in {', '.join(changed)}; give another --out")
     write_text(path, yaml.safe_dump(settings, sort_keys=False))
@@ -272,7 +276,7 @@ def _row(contender: Contender, seeds: Sequence[int], out: Path, report_on: str) 
         row.add(classified_per_second=figures["images_per_second"])
         if figures.get("bits_per_dim") is not None:
             row.add(bits_per_dim=figures["bits_per_dim"])
-        quality = experiment.evaluation_folder(run, figures["data"], report_on) / QUALITY
+        quality = experiment.evaluation_folder(run, contender.config.data.source, report_on) / QUALITY
         if quality.is_file():
             found = json.loads(quality.read_text(encoding="utf-8"))
             row.add(**{name: found[name] for name in ("fid", "kid") if found[name] is not None})

@@ -3,9 +3,12 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import torch
+import yaml
+from filelock import FileLock
 from rich.console import Console
 
 from pixelbayes import checkpoint
@@ -13,10 +16,12 @@ from pixelbayes.baseline import BASELINES, BaselineConfig, train_baseline
 from pixelbayes.checkpoint import BaselineCheckpoint
 from pixelbayes.data import DataConfig, ImageData, load_data
 from pixelbayes.devices import pick_device
+from pixelbayes.differences import differences
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.report.record import METRICS
 from pixelbayes.files import cache_folder
 from pixelbayes.fusion import NO_LABEL
+from pixelbayes.runs import CONFIG
 
 
 def domain_classifier(data: DataConfig, *, run: Path | None = None, device: str = "auto") -> BaselineCheckpoint:
@@ -34,12 +39,23 @@ def domain_classifier(data: DataConfig, *, run: Path | None = None, device: str 
     images = load_data(data)
     recipe = _recipe(data, images, where)
     kept = cache_folder() / "domain" / _name(recipe, images)
-    if not (kept / METRICS).is_file():
-        Console(stderr=True).print(
-            f"training a dedicated classifier of {data.source}, once, for its features; kept in {kept}", markup=False
-        )
-        train_baseline(recipe, kept, resume=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{kept}.lock"):  # two that ask at a time: the second waits for what the first has trained
+        if not (kept / METRICS).is_file():
+            Console(stderr=True).print(
+                f"training a dedicated classifier of {data.source}, once, for its features; kept in {kept}",
+                markup=False,
+            )
+            _clear_if_other(kept, recipe)
+            train_baseline(recipe, kept, resume=True)
     return checkpoint.load_baseline(kept, where)
+
+
+def _clear_if_other(kept: Path, recipe: BaselineConfig) -> None:
+    """Forgets a training that stopped under another name of the same images, or on another device: none can resume."""
+    config = kept / CONFIG
+    if config.is_file() and differences(yaml.safe_load(config.read_text(encoding="utf-8")), recipe.as_plain()):
+        shutil.rmtree(kept)
 
 
 def _recipe(data: DataConfig, images: ImageData, device: torch.device) -> BaselineConfig:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelbayes.errors import InputError
-from pixelbayes.fusion import Condition, FusionShape, fusion_maker
+from pixelbayes.fusion import Condition, FusionShape, ViewFiLM, fusion_maker
 from pixelbayes.fusion.base import INPUT, OUTPUT, STEM, Features, Site
 from pixelbayes.layers import (
     Conv2d,
@@ -28,6 +28,7 @@ from pixelbayes.layers import (
 )
 from pixelbayes.likelihood import LIKELIHOODS, Likelihood
 from pixelbayes.randomness import Key
+from pixelbayes.views import COUNTS
 
 Stacks = tuple[Tensor, Tensor]  # features of the vertical and of the horizontal stack, (B, F, h, w) each
 
@@ -47,6 +48,8 @@ class Architecture:
     num_mixtures: int = 5  # K, logistics per pixel
     dropout: float = 0.5  # probability of dropping an activation
     normalise: bool = False  # the network reads x less the training images' mean, over their deviation, by channel
+    views: int = 1  # ways an image may be turned that the network is told of: 1, 2, 4, or, if it is square, 8
+    tell_changed: bool = False  # the network is told whether an image was augmented, so that clean ones stay sharp
     weight_norm: bool = True  # weights as gain times direction, set from the first batch; blamed by some for NaNs
 
     def __post_init__(self) -> None:
@@ -58,6 +61,13 @@ class Architecture:
                 raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}, expected a probability of at least 0 and below 1")
+        if self.views not in COUNTS:
+            raise InputError(f"views is {self.views}, expected one of {', '.join(map(str, COUNTS))}")
+
+    @property
+    def tellings(self) -> int:
+        """What the network may be told of an image besides its class: a view, twice as many if it may be changed."""
+        return self.views * (1 + self.tell_changed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +94,8 @@ class PixelCNNConfig(Architecture):
         for name in ("mean", "std"):
             if len(getattr(self, name)) not in (1, self.channels):
                 raise InputError(f"{name} has {len(getattr(self, name))} numbers, expected 1 or {self.channels}")
+        if self.views > 4 and self.image_size[0] != self.image_size[1]:
+            raise InputError(f"views is {self.views}, expected at most 4 of images that are not square")
         if min(self.std) <= 0:
             raise InputError(f"std is {tuple(self.std)}, expected numbers above 0")
 
@@ -153,7 +165,8 @@ class PixelCNN(nn.Module):
                 for stack in ("vertical", "horizontal")
             ),
         )
-        self.fusion = fusion_maker(config.fusion)(shape)
+        told = (partial(ViewFiLM, views=config.tellings),) if config.tellings > 1 else ()
+        self.fusion = fusion_maker(config.fusion, *told)(shape)
         self.register_buffer("mean", torch.tensor(config.mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(-1, 1, 1), persistent=False)
 

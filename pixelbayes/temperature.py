@@ -5,7 +5,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pixelbayes.errors import InputError
 from pixelbayes.files import write_text
@@ -39,7 +39,8 @@ class FittedTemperature:
 
     temperature: float
     weights: str  # digest of the weights: those of any other network have another temperature
-    views: int = 1  # views of an image that log p(x | c) is averaged over
+    views: int = 1  # views of an image that log p(x | c) is of
+    combine: Literal["density", "mean"] = "density"  # how they make one, as in `inference.combined`
     source: str  # the data, as in `DataConfig`
     split: str
     data: str  # fingerprint of its images and labels

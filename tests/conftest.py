@@ -1,5 +1,10 @@
+import shutil
+from dataclasses import replace
+
 import pytest
-from runs import train, write_pictures
+from runs import QUICK, train, write_pictures
+
+from pixelbayes.baseline import BASELINES, train_baseline
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +19,26 @@ def finished_run(pictures, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "finished"
     assert train(pictures, run) == 0
     return run
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    """A copy of that folder, to be changed."""
+    return shutil.copytree(finished_run, tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def classifier_run(pictures, tmp_path_factory):
+    """The folder of a tiny dedicated classifier of the same images; to be read, not changed."""
+    folder = tmp_path_factory.mktemp("runs") / "classifier"
+    train_baseline(replace(QUICK, data=replace(QUICK.data, source=str(pictures))), folder)
+    return folder
+
+
+@pytest.fixture
+def quick_recipe(monkeypatch):
+    """Dedicated classifiers that are trained for their features take a second."""
+    monkeypatch.setitem(BASELINES, "photographs", QUICK)
 
 
 @pytest.fixture(scope="session", autouse=True)

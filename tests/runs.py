@@ -5,10 +5,12 @@ import torch
 from networks import random_images, tiny_model
 from PIL import Image
 
+from pixelbayes.baseline import BaselineConfig
 from pixelbayes.cli import main
-from pixelbayes.data import ImageData, Split
+from pixelbayes.data import DataConfig, ImageData, Split
 from pixelbayes.images import Preprocessing
-from pixelbayes.training import TrainingConfig
+from pixelbayes.resnet import ResNetArchitecture
+from pixelbayes.training import ClassifierTrainingConfig, TrainingConfig
 from pixelbayes.training.module import TrainingModule
 
 CLASSES = ("cat", "dog", "owl")
@@ -34,6 +36,14 @@ def write_pictures(folder, *, classes=CLASSES, counts=COUNTS, size=SIZE):
                 noise = draw.integers(0, 60, (*size, 3), dtype=np.uint8)
                 Image.fromarray(noise + np.uint8(60 * label)).save(path)
     return folder
+
+
+# a dedicated classifier that is trained in a second
+QUICK = BaselineConfig(
+    data=DataConfig(levels=8),
+    model=ResNetArchitecture(widths=(4, 6), blocks=(1, 1)),
+    training=ClassifierTrainingConfig(epochs=3, batch_size=8, warmup_steps=2, logger="none", device="cpu"),
+)
 
 
 def train(data, run, *options):

@@ -1,5 +1,6 @@
 """What a person may get wrong: each gives status 2 and, for each fault, a line that names it and what to do."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,16 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from pixelbayes import checkpoint, experiment
 from pixelbayes.cli import main
 
 
 class Bad(NamedTuple):
-    """One wrong thing. The place has `photos/`, a folder of images, and `run/`, a run on them; `new` is free."""
+    """One wrong thing.
+
+    The place has `photos/`, a folder of images, and of them `run/`, a run, and `classifier/`, a dedicated classifier;
+    `new` is free.
+    """
 
     what: str
     command: str
@@ -40,6 +46,13 @@ def config(text):
 
 def cut_weights(size):
     write("cut.safetensors", Path("run/best.safetensors").read_bytes()[:size])
+
+
+def samples(count=2, **settings):
+    """The samples of an evaluation of the run, as it would draw them but for these settings."""
+    folder = Path("run/evaluation/photos-validation/samples")
+    experiment.draw(checkpoint.load("run"), folder, experiment.SamplingConfig(count=count, **settings))
+    return folder
 
 
 def several():
@@ -324,7 +337,196 @@ RUNS = [
         lambda: write("words.pth", "words"),
     ),
 ]
-TABLE = [*FILES, *CSV, *CONFIG, *ARGUMENTS, *RUNS]
+SAMPLED = "evaluate run --data photos --device cpu --classifier classifier --samples"
+GENERATED = "course generate run --data photos --device cpu --classifier classifier --out drawn"
+SAMPLES = [
+    Bad(
+        "samples of another seed in the folder",
+        f"{SAMPLED} 2",
+        "photos-validation/samples: holds other samples (seed 1 there, 0 now); name another, or --overwrite",
+        lambda: samples(seed=1),
+    ),
+    Bad(
+        "fewer samples in the folder",
+        f"{SAMPLED} 3",
+        "holds other samples (samples_per_class 2 there, 3 now); name another, or --overwrite",
+        samples,
+    ),
+    Bad(
+        "a stale image among the samples",
+        f"{SAMPLED} 2",
+        "samples: holds cat-0002.png, not of these samples; name another, or --overwrite",
+        lambda: shutil.copy("photos/test/cat/00.png", samples() / "cat-0002.png"),
+    ),
+    Bad(
+        "what is no image where samples are to be overwritten",
+        f"{SAMPLED} 2 --overwrite",
+        "samples/notes.txt: not an image, so --overwrite leaves it and all else there; name another folder",
+        lambda: write(samples() / "notes.txt", "words"),
+    ),
+    Bad(
+        "a sample that is damaged",
+        f"{SAMPLED} 2",
+        "samples/owl-0001.png: not one of PNG",
+        lambda: write(samples() / "owl-0001.png", "words"),
+    ),
+    Bad(
+        "an empty folder of samples",
+        f"{SAMPLED} empty",
+        "empty: no image (.png, .jpg, .jpeg, .webp, .bmp) in this folder; draw some, or name another",
+        lambda: Path("empty").mkdir(),
+    ),
+    Bad("no folder of samples", f"{SAMPLED} none", "none: no such folder of samples; correct the path, or draw some"),
+    Bad(
+        "samples of another size",
+        f"{SAMPLED} drawn",
+        "drawn/a.png: 7 x 9, expected 6 x 8; draw at that size",
+        lambda: (Path("drawn").mkdir(), Image.new("RGB", (9, 7)).save("drawn/a.png")),
+    ),
+    Bad(
+        "unequal numbers of samples",
+        f"{SAMPLED} run/evaluation/photos-validation/samples",
+        "unequal numbers of samples (cat 2, dog 1, owl 2); draw the rest, or remove some",
+        lambda: (samples() / "dog-0000.png").unlink(),
+    ),
+    Bad("no sample of a class", f"{SAMPLED} 0", "0 samples of each class, expected at least 1"),
+    Bad("no temperature of samples", f"{SAMPLED} 2 --temperature 0", "temperature is 0.0, expected a number above 0"),
+    Bad(
+        "samples of a classifier",
+        "evaluate classifier --data photos --samples 2",
+        "classifier: a dedicated classifier has no density: it draws no samples and scores no image",
+    ),
+    Bad(
+        "a classifier set against other data",
+        "evaluate classifier --data photos --against digits",
+        "classifier: a dedicated classifier has no density",
+    ),
+    Bad("unknown features", f"{SAMPLED} 2 --features vgg", "extractor is 'vgg', expected domain, inception-64, "),
+    Bad(
+        "unknown features while training",
+        f"{TRAIN} --data photos --quality_every 1 --quality_features vgg",
+        "training.quality_features is 'vgg', expected domain or inception-64 or inception-192 or inception-2048",
+    ),
+    Bad(
+        "features of images of another size",
+        f"{SAMPLED} 2 --reference-size 12 16",
+        "images are 3 x 12 x 16 with 8 levels, the dedicated classifier takes 3 x 6 x 8 with 8 levels",
+    ),
+    Bad(
+        "a density for a classifier",
+        "evaluate run --data photos --samples 2 --classifier run",
+        "run/best.safetensors: holds a PixelCNN++, where a dedicated classifier is needed",
+    ),
+    Bad(
+        "a classifier that is damaged",
+        "evaluate run --data photos --samples 2 --classifier cut.safetensors",
+        "cut.safetensors: not a whole safetensors file (",
+        lambda: cut_weights(-100),
+    ),
+    Bad(
+        "weights of Inception that are not there",
+        f"{SAMPLED} 2 --features inception-64 --inception-weights none.pth",
+        "none.pth: no such file; --inception-weights should name the weights from https://",
+    ),
+    Bad(
+        "weights of Inception that are damaged",
+        f"{SAMPLED} 2 --features inception-64 --inception-weights words.pth",
+        "words.pth: not a whole file of PyTorch weights; remove it and download https://",
+        lambda: write("words.pth", "words"),
+    ),
+    Bad(
+        "weights of another network for Inception's",
+        f"{SAMPLED} 2 --features inception-192 --inception-weights other.pth",
+        "other.pth: not the FID Inception network, it lacks Conv2d_1a_3x3.conv.weight; take https://",
+        lambda: torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, "other.pth"),
+    ),
+    Bad("no other data", "evaluate run --data photos --against fotos", "data source 'fotos' is neither a folder nor"),
+    Bad(
+        "no such split of the other data",
+        "evaluate run --data photos --against photos --against-split tset",
+        "photos has no 'tset' split, only train, validation, test",
+    ),
+    Bad(
+        "a run's own folder for an evaluation",
+        "evaluate run --data photos --out run",
+        "run is a run folder, whose own results would be lost; give another --out",
+    ),
+    Bad(
+        "a file for the folder of an evaluation",
+        "evaluate run --data photos --out words",
+        "words is a file, and a folder is needed; give another --out",
+        lambda: write("words", "words"),
+    ),
+    Bad(
+        "other samples where the course's should be",
+        GENERATED,
+        "drawn: holds holiday.png, not of these samples; name another, or --overwrite",
+        lambda: (Path("drawn").mkdir(), shutil.copy("photos/test/cat/00.png", "drawn/holiday.png")),
+    ),
+    Bad("no such split for the course's samples", f"{GENERATED} --split tset", "photos has no 'tset' split, only"),
+    Bad("an unknown task of the course", "course draw", "argument task: invalid choice: 'draw' (choose from"),
+    Bad(
+        "no task of the course", "course", "the following arguments are required: task; see `pixelbayes course --help`"
+    ),
+]
+REPORTS = [
+    Bad("a report of no run", "report photos --out new", "photos: no run folder: it has no config.yaml, history.csv"),
+    Bad(
+        "a report into a folder", "report run --out photos", "photos is a folder; give --out a file, photos/index.html"
+    ),
+    Bad("a report of one run twice", "report run run --out new", "run is named twice; name each run once"),
+    Bad(
+        "a report of a run that is damaged",
+        "report run --out new",
+        "run/metrics.json: damaged (",
+        lambda: write("run/metrics.json", "{"),
+    ),
+]
+REASONS = [
+    Bad(
+        "a class to explain that is unknown",
+        "explain run photos/test/cat/00.png --classes cat wolf --out new",
+        "class 'wolf' is unknown; this network knows: cat, dog, owl",
+    ),
+    Bad(
+        "a class against itself",
+        "explain run photos/test/cat/00.png --classes cat 0 --out new",
+        "classes are cat, 0, expected two that differ",
+    ),
+    Bad("one class alone to explain", "explain run x.png --classes cat", "argument --classes: expected 2 arguments"),
+    Bad("no image to explain", "explain run none.png --out new", "none.png: no such file; correct the path"),
+    Bad(
+        "a classifier to explain",
+        "explain classifier photos/test/cat/00.png --out new",
+        "classifier/best.safetensors: holds a dedicated classifier, where a PixelCNN++ is needed",
+    ),
+    Bad(
+        "images without labels to calibrate on",
+        "calibrate run --data csv:photos",
+        "csv:photos, validation: a temperature is fitted to labels of two or more classes; give such a split",
+        lambda: (
+            write("photos/train.csv", "".join(f"train/{name}/00.png,{name}\n" for name in ("cat", "dog", "owl"))),
+            write("photos/validation.csv", "train/cat/01.png,-1\n"),
+        ),
+    ),
+    Bad("an unknown split to calibrate on", "calibrate run --data photos --split tset", "photos has no 'tset' split"),
+    Bad(
+        "a calibration that is damaged",
+        "classify run photos/test/cat/00.png",
+        "run/calibration.json: not understood (",
+        lambda: write("run/calibration.json", "{"),
+    ),
+    Bad(
+        "a temperature of nothing",
+        "evaluate run --data photos",
+        "run/calibration.json: not understood (temperature is 0, expected a positive, finite number); delete it, or",
+        lambda: write(
+            "run/calibration.json",
+            re.sub(r'"temperature": [^,]+', '"temperature": 0', Path("run/calibration.json").read_text()),
+        ),
+    ),
+]
+TABLE = [*FILES, *CSV, *CONFIG, *ARGUMENTS, *RUNS, *SAMPLES, *REPORTS, *REASONS]
 
 
 def files():
@@ -333,15 +535,17 @@ def files():
 
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.what)
 def test_what_is_wrong_is_told_in_a_line_each_and_nothing_is_written(
-    bad, tmp_path, pictures, finished_run, monkeypatch, capfd
+    bad, tmp_path, pictures, finished_run, classifier_run, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(pictures, "photos")
     shutil.copytree(finished_run, "run")
+    shutil.copytree(classifier_run, "classifier")
     (tmp_path / "run/config.yaml").write_text(
         (finished_run / "config.yaml").read_text().replace(str(pictures), "photos")
     )
     bad.spoil()
+    capfd.readouterr()
     before = files()
     assert main(bad.command.split()) == 2
     output = capfd.readouterr()

@@ -44,9 +44,9 @@ def test_a_run_leaves_what_a_generative_run_leaves_but_for_its_density(run):
     assert 0.5 < figures["accuracy"] <= 1
     assert figures["accuracy_interval"][0] < figures["accuracy"] < figures["accuracy_interval"][1]
     assert all(figures[name] > 0 for name in ("macro_f1", "nll", "brier", "ece", "images_per_second", "parameters"))
-    assert sorted(path.name for path in (run / "figures").iterdir()) == [
-        "augmented.png", "confusion.png", "curves.png", "posteriors.png"
-    ]  # fmt: skip
+    names = ("augmented", "confusion", "curves", "mistakes", "posteriors", "reliability", "risk_coverage")
+    files = {path.name for path in (run / "figures").iterdir()}
+    assert files == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     page = (run / "index.html").read_text()
     assert "A dedicated classifier of" in page
     assert "Bits per dimension" not in page

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from runs import TINY, train
+from runs import CLASSES, TINY, train
 
 from pixelbayes import experiment
 from pixelbayes.cli import COMMANDS, main
@@ -114,6 +114,65 @@ def test_a_run_that_diverges_ends_with_status_1_and_names_the_step(pictures, tmp
     assert last.startswith("pixelbayes: the ")
     assert " at step " in last
     assert "the last good weights are kept" in last
+
+
+def test_a_report_puts_several_runs_side_by_side(run, classifier_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", str(run), str(classifier_run)]) == 0
+    (page,) = Path("runs").glob("*-report/index.html")
+    assert f"open {page}\n" == capsys.readouterr().out
+    assert all(name in page.read_text() for name in (run.name, classifier_run.name))
+    assert main(["report", str(run), "--out", "deep/one.html"]) == 0
+    assert Path("deep/one.html").is_file()
+
+
+@pytest.fixture
+def generate(finished_run, classifier_run, pictures, tmp_path, monkeypatch):
+    """`pixelbayes course generate` where nothing is yet; returns the exit status."""
+    monkeypatch.chdir(tmp_path)
+    fixed = ["--data", str(pictures), "--classifier", str(classifier_run), "--device", "cpu"]
+    return lambda *options: main(["course", "generate", str(finished_run), *fixed, *options])
+
+
+def test_the_course_has_25_samples_of_each_class_and_their_distance_to_the_test_images(generate, pictures, capsys):
+    assert generate() == 0
+    names = sorted(path.name for path in Path("samples").glob("*.png"))
+    assert names == [f"{name}-{index:04d}.png" for name in CLASSES for index in range(25)]
+    output = capsys.readouterr().out
+    assert "75 images, 25 a class, in samples" in output
+    assert f"against {pictures}, test, 6 x 8" in " ".join(output.split())
+    assert "│ all" in output
+
+
+def test_the_courses_samples_are_drawn_once_and_others_refused(generate, capsys):
+    generate()
+    written = {path: path.stat().st_mtime_ns for path in Path("samples").iterdir()}
+    assert generate() == 0
+    assert generate("--seed", "1") == 2
+    assert capsys.readouterr().err.endswith(
+        "samples: holds other samples (seed 0 there, 1 now); name another, or --overwrite\n"
+    )
+    assert {path: path.stat().st_mtime_ns for path in Path("samples").iterdir()} == written
+    assert generate("--seed", "1", "--overwrite") == 0
+    assert {path: path.stat().st_mtime_ns for path in Path("samples").iterdir()} != written
+
+
+def test_the_course_is_told_the_accuracy_on_validation_and_given_predictions_for_test(
+    finished_run, pictures, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for split, label in (("train", "{}"), ("validation", "{}"), ("test", "-1")):  # as the course's: test has none
+        rows = [f"{pictures}/{split}/{name}/0{index}.png" for name in CLASSES for index in range(4)]
+        lines = [f"{row},{label.format(Path(row).parent.name)}" for row in rows]
+        Path(f"{split}.csv").write_text("\n".join(lines) + "\n")
+    assert main(["course", "classify", str(finished_run), "--data", "csv:.", "--device", "cpu"]) == 0
+    head, *rows = Path("submission.csv").read_text().splitlines()
+    assert head == "id,label"
+    assert [row.rpartition(",")[2] for row in rows] == ["0"] * 4 + ["1"] * 4 + ["2"] * 4  # all are told apart
+    output = capsys.readouterr().out
+    assert "csv:., validation" in output
+    assert "accuracy" in output
+    assert "12 predictions in submission.csv" in output
 
 
 @pytest.mark.slow

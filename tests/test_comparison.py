@@ -1,14 +1,18 @@
+import csv
 import json
 from dataclasses import replace
 
 import pytest
 import yaml
+from runs import QUICK
 
 from pixelbayes import comparison
+from pixelbayes.baseline import BASELINES
+from pixelbayes.cli import main
 from pixelbayes.comparison import Row, compare, contenders
 from pixelbayes.data import DataConfig
 from pixelbayes.errors import InputError, InterruptedRunError
-from pixelbayes.experiment import ExperimentConfig
+from pixelbayes.experiment import ExperimentConfig, FeatureConfig
 from pixelbayes.model import Architecture
 from pixelbayes.presets import PRESETS
 from pixelbayes.training import TrainingConfig
@@ -85,6 +89,74 @@ def test_another_comparison_in_the_same_folder_is_refused(finished):
     out, base, _ = finished
     with pytest.raises(InputError, match="differs from what was asked in seeds"):
         compare(["film", "one-hot-map"], base, [0], out, report_on="test")
+
+
+@pytest.fixture(scope="module")
+def judged(pictures, tmp_path_factory):
+    """A comparison whose samples were asked for when its runs had ended, and what asks for it again."""
+    out = tmp_path_factory.mktemp("judged")
+    base = replace(
+        BASE, data=DataConfig(source=str(pictures), levels=8), training=replace(BASE.training, epochs=1, batch_size=8)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BASELINES, "photographs", QUICK)
+        compare(["film", "baseline"], base, [0], out)
+        compare(["film", "baseline"], base, [0], out, samples=3)
+    return out, base
+
+
+@pytest.mark.slow
+def test_samples_give_two_columns_more_and_a_legend_of_what_they_are_of(judged):
+    out, base = judged
+    with (out / "compare.csv").open(newline="") as file:
+        film, baseline = csv.DictReader(file)
+    quality = json.loads((out / "film/seed-0/evaluation/pictures-validation/quality.json").read_text())
+    assert (film["FID"], film["KID"]) == (f"{quality['fid']:.2f}", f"{quality['kid']:.4f}")
+    assert (baseline["FID"], baseline["KID"]) == ("", "")  # it draws none
+    legend = f"FID and KID are of 9 samples on {quality['extractor']}, against {base.data.source}, validation, 6 x 8."
+    assert quality["extractor"].startswith("domain-")
+    for page in ("compare.md", "index.html"):
+        assert legend in (out / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_samples_that_were_drawn_are_not_drawn_again(judged, monkeypatch, quick_recipe):
+    out, base = judged
+    table = (out / "compare.csv").read_text()
+    monkeypatch.setattr("pixelbayes.experiment.quality.sample_images", lambda *_, **__: pytest.fail("drew again"))
+    for name in ("none", "quality.json", "metrics.json"):  # killed at the end, or before the figures were written
+        (out / "film/seed-0/evaluation/pictures-validation" / name).unlink(missing_ok=True)
+        compare(["film", "baseline"], base, [0], out, samples=3)
+        assert (out / "compare.csv").read_text() == table
+
+
+@pytest.mark.slow
+def test_another_number_of_samples_is_another_comparison(judged, quick_recipe):
+    out, base = judged
+    with pytest.raises(InputError, match="differs from what was asked in samples; give another --out"):
+        compare(["film", "baseline"], base, [0], out, samples=4)
+
+
+def test_features_that_cannot_be_had_are_told_before_anything_is_trained(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "run_one", lambda *_: pytest.fail("trained"))
+    base = replace(BASE, data=DataConfig(source=str(pictures)))
+    with pytest.raises(InputError, match="extractor is 'vgg'"):
+        compare(["film"], base, [0], tmp_path / "out", samples=2, features=FeatureConfig(features="vgg"))
+
+
+@pytest.mark.slow
+def test_report_002s_ablation_is_two_rows_of_bits_and_fid(pictures, tmp_path, quick_recipe, capsys):
+    options = "--levels 8 --epochs 1 --batch_size 36 --samples_per_class 1 --sample_every 0 --logger none --device cpu"
+    command = ["compare", "report-002", "report-002-middle", "--data", str(pictures), *options.split()]
+    assert main([*command, "--seeds", "0", "--samples", "2", "--out", str(tmp_path / "out")]) == 0
+    with (tmp_path / "out/compare.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["fusion"] for row in rows] == ["report-002", "report-002-middle"]
+    for row in rows:
+        assert float(row["validation bits/dim"]) > 0
+        assert float(row["FID"]) > 0
+        assert row["KID"]
+    assert "FID and KID are of 6 samples" in capsys.readouterr().out
 
 
 def test_a_run_that_fails_is_a_row_that_says_why_and_the_others_go_on(tmp_path, monkeypatch):

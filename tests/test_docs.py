@@ -10,6 +10,7 @@ from pixelbayes.model import PixelCNN, PixelCNNConfig
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EVALUATION = ROOT / "docs" / "evaluation.md"
 THEORY = ROOT / "docs" / "theory.md"
 
 CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -79,3 +80,12 @@ def test_the_pictures_of_the_theory_can_be_drawn_again(tmp_path):
     drawn = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert drawn.keys() == {Path(target).name for target in links(THEORY) if target.endswith(".png")}
     assert max(drawn.values()) < 100_000  # bytes: a page that opens at once
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_evaluation_can_be_drawn_again(tmp_path):
+    script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+    script["main"](tmp_path, script["EVALUATION"])
+    drawn = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert drawn.keys() <= {Path(target).name for target in links(EVALUATION)}  # which shows one of the theory's too
+    assert max(drawn.values()) < 100_000

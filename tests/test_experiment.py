@@ -41,8 +41,16 @@ def test_a_run_folder_holds_all_that_a_run_has_found(finished_run):
     files = {path.relative_to(finished_run).as_posix() for path in finished_run.rglob("*") if path.is_file()}
     assert files == {
         *("config.yaml", "data.json", "history.csv", "index.html", "resume.ckpt"),
-        *("best.safetensors", "last.safetensors", "metrics.json", "metrics.csv", "predictions.csv"),
-        *(f"figures/{name}.png" for name in ("confusion", "cosines", "curves", "posteriors", "samples")),
+        *("best.safetensors", "last.safetensors", "calibration.json"),
+        *("metrics.json", "metrics.csv", "predictions.csv", "about.json"),
+        *(
+            f"figures/{name}.{suffix}"
+            for name in (
+                *("confusion", "cosines", "curves", "explanations", "posteriors"),
+                *("reliability", "risk_coverage", "samples"),
+            )
+            for suffix in ("png", "svg")
+        ),
         *(f"samples/epoch-000{epoch}.png" for epoch in (2, 4)),
     }
 
@@ -73,7 +81,7 @@ def test_history_has_one_row_an_epoch(finished_run):
 def test_a_loaded_network_gives_the_nll_that_was_measured(finished_run, pictures):
     trained = checkpoint.load(finished_run)
     split = load_data(DataConfig(source=str(pictures), levels=8)).split("validation")
-    log_prob = score(BayesClassifier(trained.network, trained.log_prior), split.pixels, levels=8)
+    log_prob = score(BayesClassifier(trained.network, trained.log_prior).log_prob, split.pixels, levels=8)
     nll = -log_prob.gather(1, split.labels[:, None])
     figures = json.loads((finished_run / "metrics.json").read_text())
     assert bits_per_dim(nll, 3 * 6 * 8).mean().item() == pytest.approx(figures["bits_per_dim"], rel=1e-6)  # float32
@@ -209,7 +217,8 @@ def test_a_run_that_has_ended_can_be_reported_on_again(finished_run, tmp_path):
 
 
 def evaluated(run, source, path, *options):
-    assert main(["evaluate", str(run), "--data", str(source), "--json", str(path), "--device", "cpu", *options]) == 0
+    chosen = ["--json", str(path), "--out", str(path.parent / "evaluation"), "--device", "cpu", *options]
+    assert main(["evaluate", str(run), "--data", str(source), *chosen]) == 0
     return json.loads(path.read_text())
 
 
@@ -218,7 +227,7 @@ def test_evaluate_gives_the_figures_of_the_run(finished_run, pictures, tmp_path)
     found, kept = (
         json.loads(file.read_text()) for file in (tmp_path / "deep/figures.json", finished_run / "metrics.json")
     )
-    assert found | {"images_per_second": None} == kept | {"images_per_second": None}
+    assert found | {"images_per_second": None} == kept | {"images_per_second": None, "quality": None}
 
 
 def test_a_weights_file_can_be_evaluated_in_place_of_its_run(finished_run, pictures, tmp_path):

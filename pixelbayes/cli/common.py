@@ -68,8 +68,19 @@ def parser_of(command: Command, name: str | None = None) -> Any:
     return Parser(prog=f"pixelbayes {name or command.__name__}", description=command.__doc__)
 
 
-def add_plain(parser: Any) -> None:
+def add_scoring(parser: Any) -> None:
+    """Options of how images are scored."""
+    add_views(parser)
     parser.add_argument("--plain", action="store_true", help="compute it the plain way, several times as slow: a check")
+
+
+def add_views(parser: Any) -> None:
+    parser.add_argument(
+        "--views", type=int, help="views of each image, of a network trained on views; as it was calibrated, or 1"
+    )
+    parser.add_argument(
+        "--combine", choices=["density", "mean"], help="views make a density, or the mean of their log-probabilities"
+    )
 
 
 def add_device(parser: Any) -> None:
@@ -96,6 +107,8 @@ def show_figures(figures: dict[str, Any]) -> None:
         low, high = found["auroc_interval"]
         rows[f"AUROC by {score}"] = f"{found['auroc']:.3f}  (95% interval {low:.3f} to {high:.3f})"
     rows["images"] = str(figures["n"])
+    if figures.get("views", 1) > 1:
+        rows["views"] = f"{figures['views']}, as {'one density' if figures['combine'] == 'density' else 'their mean'}"
     show_pairs(f"{figures['data']}, {figures['split']}", rows)
     if figures.get("quality"):
         show_quality(figures["quality"])

@@ -38,10 +38,9 @@ def generate(arguments: list[str]) -> None:
 
     trained = checkpoint.load(options.run, pick_device(options.device))
     wanted = experiment.SamplingConfig(count=PER_CLASS, seed=options.seed)
+    judge = experiment.Judge.of(trained, options.data, options.split, features_of(options), device=options.device)
     samples = experiment.draw(trained, options.out, wanted, overwrite=options.overwrite)
-    quality, _ = experiment.judge(
-        trained, samples, options.data, options.split, features_of(options), device=options.device
-    )
+    quality, _ = judge(samples)
     print(f"{samples.pixels.shape[0] * samples.pixels.shape[1]} images, {PER_CLASS} a class, in {options.out}")
     show_quality(quality.as_dict())
 

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from pixelbayes.cli.common import DATA_HELP, RUN_HELP, add_device, add_plain, parser_of, show_figures, show_pairs
+from pixelbayes.cli.common import (
+    DATA_HELP,
+    RUN_HELP,
+    add_device,
+    add_scoring,
+    add_views,
+    parser_of,
+    show_figures,
+    show_pairs,
+)
 from pixelbayes.errors import InputError
 
 
@@ -26,7 +35,7 @@ def evaluate(arguments: list[str]) -> None:
     parser.add_argument(
         "--against-split", default="test", metavar="SPLIT", help="of the other data (default: %(default)s)"
     )
-    add_plain(parser)
+    add_scoring(parser)
     add_device(parser)
     options = parser.parse_args(arguments)
 
@@ -45,7 +54,15 @@ def evaluate(arguments: list[str]) -> None:
         overwrite=options.overwrite,
     )
     trained, measurement, figures = experiment.examine(
-        options.run, options.data, options.split, out, config, plain=options.plain, device=options.device
+        options.run,
+        options.data,
+        options.split,
+        out,
+        config,
+        device=options.device,
+        views=options.views,
+        combine=options.combine,
+        plain=options.plain,
     )
     if options.json:
         write_text(options.json, json.dumps(figures, indent=2) + "\n")
@@ -65,12 +82,20 @@ def calibrate(arguments: list[str]) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--data", required=True, help=DATA_HELP)
     parser.add_argument("--split", default="validation", help="train, validation or test (default: %(default)s)")
+    add_views(parser)
     add_device(parser)
     options = parser.parse_args(arguments)
 
     from pixelbayes import experiment
 
-    path, fitted = experiment.calibrate(options.run, options.data, options.split, device=options.device)
+    path, fitted = experiment.calibrate(
+        options.run,
+        options.data,
+        options.split,
+        device=options.device,
+        views=options.views,
+        combine=options.combine,
+    )
     before_and_after = f"{fitted.nll_before:.4f} before, {fitted.nll_after:.4f} after, in nats"
     rows = {"temperature": f"{fitted.temperature:.4g}", "mean of -log p(label | x)": before_and_after}
     if fitted.typical:

@@ -3,7 +3,7 @@
 from argparse import BooleanOptionalAction
 from pathlib import Path
 
-from pixelbayes.cli.common import RUN_HELP, add_device, add_plain, parser_of
+from pixelbayes.cli.common import RUN_HELP, add_device, add_scoring, parser_of
 from pixelbayes.errors import InputError
 
 
@@ -65,7 +65,7 @@ def classify(arguments: list[str]) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files, or folders of them")
     parser.add_argument("--out", type=Path, metavar="FILE", help="csv with p(c | x) and log p(x | c) for every class")
-    add_plain(parser)
+    add_scoring(parser)
     add_device(parser)
     options = parser.parse_args(arguments)
 
@@ -76,7 +76,14 @@ def classify(arguments: list[str]) -> None:
     from pixelbayes.evaluation.predictions import prediction_rows
     from pixelbayes.files import csv_text, write_text
 
-    trained, measurement = experiment.classify(options.run, options.images, device=options.device, plain=options.plain)
+    trained, measurement = experiment.classify(
+        options.run,
+        options.images,
+        device=options.device,
+        views=options.views,
+        combine=options.combine,
+        plain=options.plain,
+    )
     if options.out:
         write_text(options.out, csv_text(prediction_rows(trained, measurement)))
     strange = experiment.unlike_training(trained, measurement)

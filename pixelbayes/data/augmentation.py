@@ -9,11 +9,12 @@ from pixelbayes.errors import InputError
 from pixelbayes.pixels import to_pixels, to_x
 from pixelbayes.randomness import Key
 
-FLIP, ROTATION, CROP, BRIGHTNESS, CONTRAST, SATURATION, HUE, NOISE, CUTOUT = range(9)  # each draws from its own stream
+# each draws from its own stream
+FLIP, ROTATION, CROP, BRIGHTNESS, CONTRAST, SATURATION, HUE, NOISE, CUTOUT, SHARE = range(10)
 
 LIMITS = {
     "flip": 1, "rotation_degrees": 180, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5, "noise": 2,
-    "cutout": 1,
+    "cutout": 1, "share": 1,
 }  # fmt: skip
 
 
@@ -35,6 +36,8 @@ class AugmentationConfig:
     cutout: float = 0.0  # probability of painting a rectangle mid-grey
     cutout_area: tuple[float, float] = (0.02, 0.2)  # its share of the image, uniform between these; sides 1:2 to 2:1
 
+    share: float = 1.0  # of the images anything may happen to; the others stay as they are
+
     def __post_init__(self) -> None:
         for name, most in LIMITS.items():
             if not 0 <= getattr(self, name) <= most:
@@ -55,7 +58,7 @@ class AugmentationConfig:
     @property
     def active(self) -> bool:
         """Whether anything may happen to an image at all."""
-        return bool(self.moves or self.jitters or self.noise or self.cutout)
+        return bool((self.moves or self.jitters or self.noise or self.cutout) and self.share)
 
 
 def augment(pixels: Tensor, levels: int, config: AugmentationConfig, key: Key) -> Tensor:
@@ -89,7 +92,12 @@ def augment(pixels: Tensor, levels: int, config: AugmentationConfig, key: Key) -
         x = x + config.noise * key.fold(NOISE).normal(*x.shape[1:], dtype=dtype)
     if config.cutout:
         x = x.masked_fill(_rectangles(x, config, key), 0.0)
-    return to_pixels(x, levels)
+    return torch.where(changes(config, key)[:, None, None, None], to_pixels(x, levels), pixels)
+
+
+def changes(config: AugmentationConfig, key: Key) -> Tensor:
+    """Which images anything may happen to, bool (B,): a share of them."""
+    return key.fold(SHARE).uniform() < (config.share if config.active else 0.0)
 
 
 def _symmetric(key: Key, word: int, spread: float, *shape: int, dtype: torch.dtype) -> Tensor:

@@ -42,6 +42,8 @@ def calibrate(trained: Trained, measurement: Measurement, source: str, split: st
     return FittedTemperature(
         temperature=temperature,
         weights=trained.digest,
+        views=measurement.views,
+        combine=measurement.combine,
         source=source,
         split=split,
         data=fingerprint(images),

@@ -1,7 +1,8 @@
 """What a network is worth on a split: one pass over its images, everything else follows."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,11 +16,12 @@ from pixelbayes.evaluation.classification import Classification
 from pixelbayes.evaluation.selective import RiskCoverage
 from pixelbayes.evaluation.tempering import cross_fitted, fingerprint, fit_temperature
 from pixelbayes.fusion import NO_LABEL
-from pixelbayes.inference import BayesClassifier, Scorer, score
+from pixelbayes.inference import BayesClassifier, Combine, OneByOne, Scorer, Viewed, combined, score
 from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.pixels import to_x
 from pixelbayes.progress import Tracker, no_progress
+from pixelbayes.views import COUNTS
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Measurement:
         bits_per_dim: Mean over images of -log2 p(x | label) / (C H W), with p(x) where the label is not known; None
             likewise.
         images_per_second: How fast they were classified.
+        views: Views of each image that were scored.
+        combine: How they made one.
     """
 
     split: Split
@@ -65,6 +69,8 @@ class Measurement:
     log_marginal: Tensor | None = None
     bits_per_dim: float | None = None
     images_per_second: float | None = None
+    views: int = 1
+    combine: Combine = "density"
 
     @property
     def posterior(self) -> Tensor:
@@ -100,6 +106,8 @@ class Measurement:
             "selective": selective.as_dict() if selective else None,
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_of": self.density,
+            "views": self.views,
+            "combine": self.combine,
             "images_per_second": self.images_per_second,
             "n": len(self.split),
         }
@@ -109,6 +117,8 @@ def measure(
     checkpoint: Checkpoint,
     split: Split,
     *,
+    views: int | None = None,
+    combine: Combine | None = None,
     batch_size: int = 64,
     plain: bool = False,
     track: Tracker = no_progress,
@@ -118,28 +128,44 @@ def measure(
     Args:
         checkpoint: The network, on the device to use.
         split: Images on the network's own levels and size.
+        views: Views of each image to score, of which the network must have been told; None for what its temperature was
+            fitted to, or 1.
+        combine: How they make one, see `inference.combined`; None likewise, or "density". Bits per dimension are
+            always of the density.
         batch_size: Images at a time.
         plain: Use the network itself, a class after the other: the oracle of `Scorer`, and slower.
         track: Wraps the loop over batches, to show progress.
 
     Raises:
-        InputError: If the images are not of the network's channels and size, or a label is beyond its classes.
+        InputError: If the images are not of the network's channels and size, a label is beyond its classes, or views
+            beyond its own.
     """
     check_fit(checkpoint, split)
+    fitted = checkpoint.calibration
+    views = views or (fitted.views if fitted else 1)
+    combine = combine or (fitted.combine if fitted else "density")
+    if views > checkpoint.network.config.views or views not in COUNTS:
+        known = ", ".join(str(count) for count in COUNTS if count <= checkpoint.network.config.views)
+        raise InputError(f"views is {views}, but this network can score {known}; train one with model.views for more")
     config = checkpoint.network.config
     device = next(checkpoint.network.parameters()).device
-    rows = len(split) * len(checkpoint.class_names)
-    density = checkpoint.network if plain else Scorer(checkpoint.network, rows=rows)
-    classifier = BayesClassifier(density, checkpoint.log_prior)
-    classifier.log_prob(to_x(split.pixels[:1].to(device), config.levels))  # the first pass is slower
+    classes = len(checkpoint.class_names)
+    density = OneByOne(checkpoint.network) if plain else Scorer(checkpoint.network, rows=views * len(split) * classes)
+    viewed = Viewed(density, views)
+    score_views = partial(viewed.view_log_prob, num_classes=classes)
+    score_views(to_x(split.pixels[:1].to(device), config.levels))  # the first pass is slower
     began = time.perf_counter()
-    log_prob = score(classifier, split.pixels, config.levels, batch_size=batch_size, device=device, track=track)
+    each = score(score_views, split.pixels, config.levels, batch_size=batch_size, device=device, track=track)
     speed = len(split) / (time.perf_counter() - began)
+    log_prob = combined(each, "density")  # (N, Y)
+    classifier = BayesClassifier(viewed, checkpoint.log_prior)
     return _measured(
-        checkpoint,
+        _for_views(checkpoint, views, combine),
         split,
-        log_prob,
+        combined(each, combine),
         checkpoint.log_prior,
+        views=views,
+        combine=combine,
         log_prob=log_prob,
         log_marginal=classifier.log_prob_of(log_prob, torch.full_like(split.labels, NO_LABEL)),
         bits_per_dim=float(bits_per_dim(-classifier.log_prob_of(log_prob, split.labels), config.dims).mean()),
@@ -159,6 +185,14 @@ def measure_baseline(checkpoint: BaselineCheckpoint, split: Split, *, batch_size
     logits = torch.cat([network(to_x(batch.to(device), levels)).double().cpu() for batch in batches])
     speed = len(split) / (time.perf_counter() - began)
     return _measured(checkpoint, split, logits, torch.zeros(logits.shape[1]), images_per_second=speed)
+
+
+def _for_views(checkpoint: Checkpoint, views: int, combine: Combine) -> Checkpoint:
+    """The checkpoint without its temperature if that was fitted to other views."""
+    fitted = checkpoint.calibration
+    if fitted is None or (fitted.views, fitted.combine) == (views, combine):
+        return checkpoint
+    return replace(checkpoint, calibration=None, stale_calibration=True)
 
 
 def check_fit(checkpoint: Trained, split: Split) -> None:

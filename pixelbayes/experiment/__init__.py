@@ -5,13 +5,14 @@ from pixelbayes.experiment.config import ExperimentConfig, build_network
 from pixelbayes.experiment.drawing import sample
 from pixelbayes.experiment.evaluation import EvaluationConfig, evaluation_folder, examine
 from pixelbayes.experiment.measuring import calibrate, evaluate
-from pixelbayes.experiment.quality import FeatureConfig, SamplingConfig, draw, judge
+from pixelbayes.experiment.quality import FeatureConfig, Judge, SamplingConfig, draw, prepare_features
 from pixelbayes.experiment.training import dry_run, train
 
 __all__ = [
     "EvaluationConfig",
     "ExperimentConfig",
     "FeatureConfig",
+    "Judge",
     "SamplingConfig",
     "build_network",
     "calibrate",
@@ -22,7 +23,7 @@ __all__ = [
     "evaluation_folder",
     "examine",
     "explain",
-    "judge",
+    "prepare_features",
     "sample",
     "train",
     "unlike_training",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from pixelbayes.errors import InputError
 from pixelbayes.evaluation.explanation import Explanation, rivals
 from pixelbayes.evaluation.explanation import explain as ratios
 from pixelbayes.evaluation.figures import explanations, save_figure
+from pixelbayes.evaluation.generation import file_stems
 from pixelbayes.evaluation.measure import Measurement, measure
 from pixelbayes.evaluation.outliers import beyond_limits, outlier_scores
 from pixelbayes.files import csv_text, write_text
@@ -23,20 +25,20 @@ from pixelbayes.runs import check_folder
 
 
 def classify(
-    run: str | Path, images: list[Path], *, device: str = "auto", plain: bool = False
+    run: str | Path, images: list[Path], *, device: str = "auto", **how: Any
 ) -> tuple[Checkpoint, Measurement]:
     """Scores image files, and those in folders, under every class of a network.
 
-    `plain` is that of `measure`.
+    `how` are views, combine and plain of `measure`.
 
     Raises:
         InputError: If there is no image, or files cannot be read: all of them at once.
     """
     trained = checkpoint.load(run, pick_device(device))
-    return trained, _measured(trained, images, plain=plain)
+    return trained, _measured(trained, images, **how)
 
 
-def _measured(trained: Checkpoint, images: Sequence[Path], *, plain: bool = False) -> Measurement:
+def _measured(trained: Checkpoint, images: Sequence[Path], **how: Any) -> Measurement:
     files = [file for path in images for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     files = [file for file in files if not file.name.startswith(".")]
     pixels, faults = [], []
@@ -49,7 +51,7 @@ def _measured(trained: Checkpoint, images: Sequence[Path], *, plain: bool = Fals
         raise InputError.listing(faults or [f"{', '.join(map(str, images))}: no image to classify; name image files"])
     unlabelled = torch.full((len(pixels),), NO_LABEL)
     split = Split(torch.stack(pixels), unlabelled, tuple(map(str, files)))
-    return measure(trained, split, plain=plain, track=tracker("scoring"))
+    return measure(trained, split, **how, track=tracker("scoring"))
 
 
 def unlike_training(trained: Checkpoint, measurement: Measurement) -> list[tuple[str, ...]] | None:
@@ -75,7 +77,8 @@ def explain(
 ) -> tuple[Checkpoint, dict[str, Explanation]]:
     """Shows which pixels decided between two classes, into `NAME.png`, `NAME.svg` and `NAME.csv` for each image.
 
-    The csv holds the log-likelihood ratio of every pixel, in nats, row by row.
+    Where two images have one name, all are numbered. The csv holds the log-likelihood ratio of every pixel, in nats,
+    row by row.
 
     Args:
         run: A run folder or weights file.
@@ -98,15 +101,10 @@ def explain(
     measurement = _measured(trained, images)
     pairs = [(chosen[0], chosen[1])] * len(measurement.split) if chosen else rivals(measurement.log_posterior)
     found = ratios(trained, measurement.split.pixels, measurement.log_posterior, pairs)
-    for name, explanation in zip(_stems(measurement.split.names), found, strict=True):
+    stems = file_stems([Path(file).stem for file in measurement.split.names])
+    for name, explanation in zip(stems, found, strict=True):
         figure = explanations([explanation], trained.preprocessing.levels, trained.class_names)
         for suffix in (".png", ".svg"):
             save_figure(figure, out / f"{name}{suffix}")
         write_text(out / f"{name}.csv", csv_text(explanation.ratio.tolist()))
     return trained, dict(zip(measurement.split.names, found, strict=True))
-
-
-def _stems(files: Sequence[str]) -> list[str]:
-    """A name for each file's results; numbered where two files have the same."""
-    stems = [Path(file).stem for file in files]
-    return [f"{stem}-{number}" if stems.count(stem) > 1 else stem for number, stem in enumerate(stems)]

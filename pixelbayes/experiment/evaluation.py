@@ -12,16 +12,16 @@ from pixelbayes.checkpoint import Checkpoint, Trained
 from pixelbayes.data import load_data
 from pixelbayes.devices import pick_device
 from pixelbayes.errors import InputError
-from pixelbayes.evaluation.generation import Samples, read_samples
-from pixelbayes.evaluation.measure import Measurement
+from pixelbayes.evaluation.generation import read_samples
+from pixelbayes.evaluation.measure import Measurement, check_fit
 from pixelbayes.evaluation.report import run_report
 from pixelbayes.evaluation.report.record import EVALUATIONS, QUALITY
 from pixelbayes.evaluation.results import PAGE, clear_results, write_results
 from pixelbayes.experiment.measuring import data_for, measured
-from pixelbayes.experiment.outside import set_against
-from pixelbayes.experiment.quality import FeatureConfig, SamplingConfig, draw, judge
+from pixelbayes.experiment.outside import images_outside, set_against
+from pixelbayes.experiment.quality import FeatureConfig, Judge, SamplingConfig, draw
 from pixelbayes.files import safe_name, write_text
-from pixelbayes.runs import check_folder, command_line, new_run_folder
+from pixelbayes.runs import CONFIG, check_folder, command_line, new_run_folder
 
 SAMPLES = "samples"  # in the folder of an evaluation: the images drawn for it
 SHOWN = 10  # samples of each class in the picture
@@ -52,8 +52,8 @@ def examine(
     out: Path,
     config: EvaluationConfig = EvaluationConfig(),
     *,
-    plain: bool = False,
     device: str = "auto",
+    **how: Any,
 ) -> tuple[Trained, Measurement, dict[str, Any]]:
     """Measures a network on a split and leaves figures, predictions, pictures and a report in a folder.
 
@@ -65,32 +65,39 @@ def examine(
         split: The images to measure on; the real images of FID and KID too.
         out: The folder; an evaluation that stands there is replaced.
         config: What else to look at.
-        plain: As in `measure`.
+        how: Views, combine and plain of `measure`.
 
     Returns:
         The network, its measurement, and all figures, as in metrics.json and, under "quality", quality.json.
 
     Raises:
-        InputError: If the network does not fit the data, or has no density where one is needed.
+        InputError: If the network does not fit the data, or has no density where one is needed; if samples, features or
+            the other data cannot be had; or the folder is a run's own.
     """
     check_folder(out)
+    if (out / CONFIG).is_file():
+        raise InputError(f"{out} is a run folder, whose own results would be lost; give another --out")
     trained = checkpoint.load_any(run, pick_device(device))
     images = load_data(data_for(trained, source)).split(split)
-    samples = None
-    if config.samples is not None:  # first, for what is wrong with a folder is soon told
-        samples = _samples(_density(trained, run), out, config)
-    measurement = measured(trained, images, split, plain=plain)
+    check_fit(trained, images)
+    samples = judge = others = quality = None  # what is wrong with any of them is told before anything takes long
+    if config.against:
+        others = images_outside(_density(trained, run), config.against, config.against_split)
+    if isinstance(config.samples, Path):
+        samples = read_samples(config.samples, trained.class_names, trained.preprocessing)
+    if config.samples is not None:
+        judge = Judge.of(_density(trained, run), source, split, config.features, device=device)
+    if isinstance(config.samples, SamplingConfig):
+        samples = draw(_density(trained, run), out / SAMPLES, config.samples, overwrite=config.overwrite)
+    measurement = measured(trained, images, split, **how)
     pictures: dict[str, Figure | None] = {}
     more: dict[str, Any] = {}
-    quality = None
-    if config.against:
-        more["against"], pictures["separation"] = set_against(
-            _density(trained, run), measurement, config.against, config.against_split, f"{source}, {split}"
-        )
-    if samples is not None:
-        quality, pictures["neighbours"] = judge(
-            _density(trained, run), samples, source, split, config.features, device=device
-        )
+    if others is not None:
+        names = (f"{source}, {split}", f"{config.against}, {config.against_split}")
+        found, pictures["separation"] = set_against(_density(trained, run), measurement, others, names)
+        more["against"] = {"data": config.against, "split": config.against_split, **found}
+    if judge is not None and samples is not None:
+        quality, pictures["neighbours"] = judge(samples)
     clear_results(out)
     if quality is not None:
         write_text(out / QUALITY, json.dumps(quality.as_dict(), indent=2) + "\n")
@@ -109,13 +116,6 @@ def examine(
     if (Path(run) / PAGE).is_file() and out.parent == Path(run) / EVALUATIONS:
         run_report([Path(run)]).write(Path(run) / PAGE)  # which shows this evaluation too
     return trained, measurement, {**figures, "quality": quality and quality.as_dict()}
-
-
-def _samples(trained: Checkpoint, out: Path, config: EvaluationConfig) -> Samples:
-    if isinstance(config.samples, SamplingConfig):
-        return draw(trained, out / SAMPLES, config.samples, overwrite=config.overwrite)
-    assert config.samples is not None
-    return read_samples(config.samples, trained.class_names, trained.preprocessing)
 
 
 def _density(trained: Trained, run: str | Path) -> Checkpoint:

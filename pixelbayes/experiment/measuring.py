@@ -20,11 +20,11 @@ CUT = ("validation_fraction", "test_fraction", "split_seed")  # of DataConfig: h
 def data_for(trained: Trained, source: str, image_size: tuple[int, int] | None = None) -> DataConfig:
     """A source whose images become what the network takes; of another size, if one is given.
 
-    Of the source it was trained on, what was cut from train for validation and test is what was cut then: cut
-    otherwise, the network would be measured on images it has seen.
+    A source without splits is divided as the network's own was, wherever it lies now: divided otherwise, the network
+    would be measured on images it has seen.
     """
     own: Mapping[str, Any] = trained.about.get("experiment", {}).get("data", {})
-    cut = {name: own[name] for name in CUT if name in own} if own.get("source") == source else {}
+    cut = {name: own[name] for name in CUT if name in own}
     fitting = DataConfig(
         source=source, class_names=trained.class_names, **dataclasses.asdict(trained.preprocessing), **cut
     )
@@ -32,26 +32,35 @@ def data_for(trained: Trained, source: str, image_size: tuple[int, int] | None =
 
 
 def evaluate(
-    run: str | Path, source: str, split: str, *, device: str = "auto", plain: bool = False
+    run: str | Path, source: str, split: str, *, device: str = "auto", **how: Any
 ) -> tuple[Trained, Measurement]:
     """Measures a run's best weights, or a weights file, on a split of any data with its classes; changes no file.
 
-    `plain` is that of `measure`.
+    `how` are views, combine and plain of `measure`.
     """
     trained = checkpoint.load_any(run, pick_device(device))
     images = load_data(data_for(trained, source)).split(split)
-    return trained, measured(trained, images, split, plain=plain)
+    return trained, measured(trained, images, split, **how)
 
 
-def measured(trained: Trained, images: Split, name: str, *, plain: bool = False) -> Measurement:
-    """The measurement of a network of either kind; `name` is what the progress bar calls the images."""
+def measured(trained: Trained, images: Split, name: str, **how: Any) -> Measurement:
+    """The measurement of a network of either kind.
+
+    Args:
+        trained: The network.
+        images: What to measure it on.
+        name: What the progress bar calls them.
+        how: Views, combine and plain of `measure`; nothing to a dedicated classifier.
+    """
     if isinstance(trained, BaselineCheckpoint):
         return measure_baseline(trained, images)
     assert isinstance(trained, Checkpoint)
-    return measure(trained, images, plain=plain, track=tracker(f"scoring {name}"))
+    return measure(trained, images, **how, track=tracker(f"scoring {name}"))
 
 
-def calibrate(run: str | Path, source: str, split: str, *, device: str = "auto") -> tuple[Path, FittedTemperature]:
+def calibrate(
+    run: str | Path, source: str, split: str, *, device: str = "auto", **how: Any
+) -> tuple[Path, FittedTemperature]:
     """Fits a temperature to a split, and what typical images score, and keeps both beside the weights.
 
     Returns:
@@ -62,7 +71,7 @@ def calibrate(run: str | Path, source: str, split: str, *, device: str = "auto")
     """
     trained = checkpoint.load_any(run, pick_device(device))
     images = load_data(data_for(trained, source)).split(split)
-    fitted = fit_to(trained, measured(trained, images, split), source, split)
+    fitted = fit_to(trained, measured(trained, images, split, **how), source, split)
     path = checkpoint.calibration_file(run)
     fitted.write(path)
     return path, fitted

@@ -6,12 +6,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pixelbayes.checkpoint import Checkpoint
-from pixelbayes.data import load_data
+from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint
+from pixelbayes.data import DataConfig, ImageData, Split, load_data
 from pixelbayes.devices import pick_device
 from pixelbayes.domain import domain_classifier
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.generation import (
+    Extractor,
     SampleQuality,
     Samples,
     draw_samples,
@@ -20,6 +21,7 @@ from pixelbayes.evaluation.generation import (
     nearest_neighbours,
     read_samples,
 )
+from pixelbayes.evaluation.measure import check_fit
 from pixelbayes.experiment.measuring import data_for
 from pixelbayes.inference import sample_images
 from pixelbayes.progress import tracker
@@ -89,40 +91,79 @@ def draw(trained: Checkpoint, folder: Path, config: SamplingConfig, *, overwrite
     return read_samples(folder, trained.class_names, trained.preprocessing)
 
 
-def judge(
-    trained: Checkpoint, samples: Samples, source: str, split: str, config: FeatureConfig, *, device: str = "auto"
-) -> tuple[SampleQuality, Figure | None]:
-    """How good samples are, beside the images of a split; and those nearest to a training image, if there are any.
-
-    The samples are read by a dedicated classifier if the features are its own, or one is named.
+def prepare_features(
+    data: DataConfig, config: FeatureConfig, device: str = "auto"
+) -> tuple[Extractor, BaselineCheckpoint | None]:
+    """What turns such images into features, and the dedicated classifier: if the features are its own, or it is named.
 
     Raises:
-        InputError: If features cannot be had, or do not fit the images.
+        InputError: If one of them cannot be had.
     """
-    own = data_for(trained, source)
-    data = load_data(own)
     wanted = config.features == "domain" or config.classifier is not None
-    classifier = domain_classifier(own, run=config.classifier, device=device) if wanted else None
+    classifier = domain_classifier(data, run=config.classifier, device=device) if wanted else None
     extractor = make_extractor(
         config.features, classifier=classifier, inception_weights=config.inception_weights, device=pick_device(device)
     )
-    size = config.reference_size or trained.preprocessing.image_size
-    reference = load_data(data_for(trained, source, size)) if config.reference_size else data
-    train = data.splits.get("train")
-    held_out = data.splits.get("test" if split == "train" else split)
-    quality = measure_quality(
-        samples.pixels,
-        trained.preprocessing.levels,
-        samples.class_names,
-        reference=reference.split(split),
-        reference_name=f"{source}, {split}, {size[0]} x {size[1]}",
-        extractor=extractor,
-        classifier=classifier,
-        train=train,
-        held_out=held_out,
-        track=tracker("features, batch by batch"),
-    )
-    if train is None or quality.memorising is None:
-        return quality, None
-    flat = samples.pixels.flatten(0, 1)
-    return quality, nearest_neighbours(flat, train.pixels, quality.memorising.neighbours, trained.preprocessing.levels)
+    return extractor, classifier
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Says how good samples are; ready before any is drawn, for what is wrong with features or data is soon told.
+
+    Args:
+        data: As the network takes it: its training images are those that samples may copy.
+        split: The name of the real images' split.
+        reference: The real images, at the size they are compared at.
+        reference_name: What to call them.
+        extractor: What samples and real images are compared by.
+        classifier: Reads the class of samples, if given.
+    """
+
+    data: ImageData
+    split: str
+    reference: Split
+    reference_name: str
+    extractor: Extractor
+    classifier: BaselineCheckpoint | None
+
+    @classmethod
+    def of(
+        cls, trained: Checkpoint, source: str, split: str, config: FeatureConfig, *, device: str = "auto"
+    ) -> "Judge":
+        """For samples of a network, beside the images of a split.
+
+        Raises:
+            InputError: If the split holds no image, or features cannot be had, or cannot be taken of the images.
+        """
+        own = data_for(trained, source)
+        data = load_data(own)
+        size = config.reference_size or trained.preprocessing.image_size
+        resized = load_data(data_for(trained, source, size)) if config.reference_size else data
+        reference = resized.split(split)
+        check_fit(trained, data.split(split))
+        extractor, classifier = prepare_features(own, config, device)
+        for images in (reference, data.split(split)):
+            extractor(images.pixels[:1], trained.preprocessing.levels)  # says if it takes another size
+        return cls(data, split, reference, f"{source}, {split}, {size[0]} x {size[1]}", extractor, classifier)
+
+    def __call__(self, samples: Samples) -> tuple[SampleQuality, Figure | None]:
+        """All figures; and those samples that are nearest to a training image, if there are any."""
+        levels, train = self.data.preprocessing.levels, self.data.splits.get("train")
+        quality = measure_quality(
+            samples.pixels,
+            levels,
+            samples.class_names,
+            reference=self.reference,
+            reference_name=self.reference_name,
+            extractor=self.extractor,
+            classifier=self.classifier,
+            train=train,
+            held_out=self.data.splits.get("test" if self.split == "train" else self.split),
+            track=tracker("features, batch by batch"),
+        )
+        if train is None or quality.memorising is None:
+            return quality, None
+        return quality, nearest_neighbours(
+            samples.pixels.flatten(0, 1), train.pixels, quality.memorising.neighbours, levels
+        )

@@ -8,12 +8,11 @@ from pixelbayes import checkpoint
 from pixelbayes.checkpoint import Checkpoint
 from pixelbayes.data import ImageData, load_data
 from pixelbayes.devices import is_first_process, pick_device
-from pixelbayes.domain import domain_classifier
 from pixelbayes.evaluation.calibrate import calibrate
-from pixelbayes.evaluation.generation import make_extractor
 from pixelbayes.evaluation.results import write_results
 from pixelbayes.experiment.config import ExperimentConfig, build_network
 from pixelbayes.experiment.measuring import measured
+from pixelbayes.experiment.quality import FeatureConfig, prepare_features
 from pixelbayes.inference import sample_classes
 from pixelbayes.progress import tracker
 from pixelbayes.runs import augmented_images, begin, command_line, run_facts
@@ -95,13 +94,12 @@ def _quality_check(config: ExperimentConfig, data: ImageData) -> "QualityCheck |
     """What measures samples while the network learns; None if nothing shall."""
     from pixelbayes.training.quality import QualityCheck
 
-    training, classifier = config.training, None
+    training = config.training
     if not training.quality_every:
         return None
-    if training.quality_features == "domain":
-        classifier = domain_classifier(config.data, device=training.device)
+    extractor, _ = prepare_features(config.data, FeatureConfig(features=training.quality_features), training.device)
     return QualityCheck(
-        extractor=make_extractor(training.quality_features, classifier=classifier, device=pick_device(training.device)),
+        extractor=extractor,
         reference=data.split("validation"),
         class_names=data.class_names,
         every=training.quality_every,

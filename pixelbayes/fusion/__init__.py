@@ -2,5 +2,6 @@
 
 from pixelbayes.fusion.base import NO_LABEL, Condition, Fusion, FusionShape
 from pixelbayes.fusion.naming import FUSIONS, fusion_maker
+from pixelbayes.fusion.view import ViewFiLM
 
-__all__ = ["FUSIONS", "NO_LABEL", "Condition", "Fusion", "FusionShape", "fusion_maker"]
+__all__ = ["FUSIONS", "NO_LABEL", "Condition", "Fusion", "FusionShape", "ViewFiLM", "fusion_maker"]

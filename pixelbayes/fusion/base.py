@@ -17,9 +17,12 @@ class Condition:
 
     Args:
         label: int64 (B,), 0 .. Y-1, or NO_LABEL.
+        view: int64 (B,), how each image was turned (`pixelbayes.views`), and changed, for a network that is told of
+            it; None for all as they are.
     """
 
     label: Tensor
+    view: Tensor | None = None
 
     @classmethod
     def of(cls, condition: "Condition | Tensor | None", batch: int, device: torch.device) -> "Condition":
@@ -36,6 +39,8 @@ class Condition:
             raise ValueError(
                 f"label has shape {tuple(label.shape)} and {label.dtype}, expected ({batch},) whole numbers"
             )
+        if condition.view is not None and condition.view.shape != (batch,):
+            raise ValueError(f"view has shape {tuple(condition.view.shape)}, expected ({batch},)")
         return condition
 
 

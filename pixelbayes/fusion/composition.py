@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from pixelbayes.fusion.base import DOORS, Condition, Features, Fusion, FusionShape, Site
@@ -27,6 +28,11 @@ class Composition(Fusion):
             for i, part in enumerate(self.parts)
             for site, vectors in cast(Fusion, part).prepare(condition).items()
         }
+
+    def class_vectors(self, num_classes: int) -> Tensor | None:
+        vectors = [cast(Fusion, part).class_vectors(num_classes) for part in self.parts]
+        known = [vector for vector in vectors if vector is not None]
+        return torch.cat(known, dim=1) if known else None
 
     def statistics(self) -> dict[str, float]:
         return {

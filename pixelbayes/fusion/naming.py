@@ -35,12 +35,13 @@ FUSIONS: dict[str, type[Fusion]] = {
 Maker = Callable[[FusionShape], Fusion]
 
 
-def fusion_maker(names: str | Sequence[str]) -> Maker:
+def fusion_maker(names: str | Sequence[str], *more: Maker) -> Maker:
     """What makes the fusion that a config names.
 
     Args:
         names: A key of FUSIONS, by choice with options of its class, `name:option=value,flag`; or several, as a list or
             joined by "+", which compose in that order.
+        more: What else makes a fusion, to act after those.
 
     Raises:
         InputError: Naming what is unknown, and the nearest right name.
@@ -49,6 +50,7 @@ def fusion_maker(names: str | Sequence[str]) -> Maker:
     makers = [_part_maker(part.strip()) for part in parts]
     if not makers:
         raise InputError(f"fusion is empty, expected one or more of: {', '.join(FUSIONS)}")
+    makers += more
     return makers[0] if len(makers) == 1 else partial(Composition, makers=makers)
 
 

@@ -6,14 +6,19 @@ from pixelbayes.inference.completion import Given
 from pixelbayes.inference.sampler import sample, sampling_noise
 from pixelbayes.inference.scoring import Scorer
 from pixelbayes.inference.series import sample_class, sample_classes, sample_images
+from pixelbayes.inference.viewing import Combine, OneByOne, Viewed, combined
 
 __all__ = [
     "BayesClassifier",
     "CachedSampler",
     "ClassDensity",
+    "Combine",
     "Density",
     "Given",
+    "OneByOne",
     "Scorer",
+    "Viewed",
+    "combined",
     "sample",
     "sample_cached",
     "sample_class",

@@ -1,5 +1,6 @@
 """Bayes' rule over anything that has a log-probability."""
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -18,8 +19,8 @@ class Density(Protocol):
 
 
 @runtime_checkable
-class ClassDensity(Density, Protocol):
-    """A density that has a faster way to all classes than one after another; `Scorer` is one."""
+class ClassDensity(Protocol):
+    """A density with a way of its own to all classes, faster than one after another; `Scorer` is one."""
 
     def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
         """Nats, (B, Y), of images (B, C, H, W) under every class."""
@@ -57,7 +58,7 @@ class BayesClassifier:
     tensor([[0.6429, 0.3571]])
     """
 
-    def __init__(self, density: Density, log_prior: Tensor, temperature: float = 1.0):
+    def __init__(self, density: Density | ClassDensity, log_prior: Tensor, temperature: float = 1.0):
         if log_prior.ndim != 1 or len(log_prior) < 1:
             raise ValueError(f"log_prior has shape {tuple(log_prior.shape)}, expected (Y,) with Y at least 1")
         if not temperature > 0:
@@ -103,7 +104,7 @@ class BayesClassifier:
 
 
 def score(
-    classifier: BayesClassifier,
+    log_prob: Callable[[Tensor], Tensor],
     pixels: Tensor,
     levels: int,
     *,
@@ -114,7 +115,7 @@ def score(
     """log p(x | c) of many images under every class, computed in batches.
 
     Args:
-        classifier: The classifier.
+        log_prob: From images (B, C, H, W) to nats, (..., B, Y), as `BayesClassifier.log_prob` does.
         pixels: uint8 levels, (N, C, H, W).
         levels: L.
         batch_size: Images at a time.
@@ -122,10 +123,10 @@ def score(
         track: Wraps the loop over batches, to show progress.
 
     Returns:
-        Nats, float64 (N, Y), on the CPU.
+        Nats, float64 (..., N, Y), on the CPU.
     """
     parts = [
-        classifier.log_prob(to_x(pixels[start : start + batch_size].to(device), levels)).double().cpu()
-        for start in track(range(0, len(pixels), batch_size))
+        log_prob(to_x(pixels[start : start + batch_size].to(device), levels)).double().cpu()
+        for start in track(range(0, max(1, len(pixels)), batch_size))
     ]
-    return torch.cat(parts) if parts else torch.empty(0, len(classifier.log_prior), dtype=torch.float64)
+    return torch.cat(parts, dim=-2)

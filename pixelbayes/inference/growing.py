@@ -22,16 +22,16 @@ READING_WEIGHTS = {F.conv2d, F.conv_transpose2d, F.linear}  # their weights have
 
 
 @torch.no_grad()
-def log_prob_of_classes(network: PixelCNN, x: Tensor, classes: Tensor) -> Tensor:
-    """log p(x | c) of every image under each of these classes, (B, Y), in nats.
+def log_prob_of_classes(network: PixelCNN, x: Tensor, told: Tensor) -> Tensor:
+    """log p(x | c) of every image under each of these classes and in the view named beside it, (B, Y), in nats.
 
     Args:
         network: As `growing` makes it.
         x: Images, (B, C, H, W); the network reads them in its own precision, the likelihood as they are.
-        classes: Labels, int64 (Y,).
+        told: int64 (Y, 2): labels, and the view that `x` is in.
     """
-    images, count = len(x), len(classes)
-    condition = EveryClass(torch.full((images,), NO_LABEL, device=x.device), classes)
+    images, count = len(x), len(told)
+    condition = EveryClass(torch.full((images,), NO_LABEL, device=x.device), told=told)
     with Growing(images, count):
         params = network(x.to(network.to_params.bias.dtype), condition)  # of B Y rows; of B if no label has acted
     log_prob = network.likelihood(params).log_prob(grow(x, len(params))).sum(dim=(1, 2))
@@ -55,15 +55,15 @@ def _around(network: PixelCNN, fusion: Fusion) -> PixelCNN:
     return other
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EveryClass(Condition):
-    """Each image is told each class in turn.
+    """Each image is told each of these in turn.
 
     Args:
-        classes: int64 (Y,).
+        told: Label and view, int64 (Y, 2).
     """
 
-    classes: Tensor
+    told: Tensor
 
 
 class Growing(TorchFunctionMode):
@@ -142,7 +142,7 @@ class GrowingFusion(Wrapped):
 
     def prepare(self, condition: Condition) -> Features:
         assert isinstance(condition, EveryClass)
-        features = super().prepare(Condition(condition.classes))  # (Y, n, h, w)
+        features = super().prepare(Condition(*condition.told.unbind(1)))  # (Y, n, h, w)
         return {site: of_class.repeat(len(condition.label), 1, 1, 1) for site, of_class in features.items()}
 
     def pass_door(self, door: str, h: Tensor, features: Features, site: Site) -> Tensor:

@@ -81,14 +81,15 @@ class Scorer:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
-        """log p(x | c) under every class, (B, Y), in nats; images (B, C, H, W)."""
+    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0) -> Tensor:
+        """log p(x | c) under every class, (B, Y), in nats; images (B, C, H, W), all turned as `view` says."""
         if len(x) == 0:
             return x.new_empty(0, num_classes)
         images, classes = self.chunk(x.device, num_classes)
         label = torch.arange(num_classes, device=x.device)
+        told = torch.stack((label, torch.full_like(label, view)), dim=1)  # (Y, 2)
         parts = [
-            torch.cat([self._run(self._each, some, of, images, classes) for of in label.split(classes)], dim=1)
+            torch.cat([self._run(self._each, some, of, images, classes) for of in told.split(classes)], dim=1)
             for some in x.split(images)
         ]
         return torch.cat(parts)
@@ -105,8 +106,8 @@ class Scorer:
         params = self.network(x.to(self.network.to_params.bias.dtype), label)
         return self.network.likelihood(params).log_prob(x).sum(dim=(1, 2))
 
-    def _each(self, x: Tensor, classes: Tensor) -> Tensor:
-        return log_prob_of_classes(self.growing, x, classes)
+    def _each(self, x: Tensor, told: Tensor) -> Tensor:
+        return log_prob_of_classes(self.growing, x, told)
 
     def _run(
         self, function: Callable[[Tensor, Tensor], Tensor], x: Tensor, label: Tensor, images: int, labels: int

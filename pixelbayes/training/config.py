@@ -12,10 +12,9 @@ class TrainingConfig(OptimizationConfig):
     """How a network is trained."""
 
     start: str = ""  # a run or weights file whose network is trained on; its shape and classes must be this run's
-    posterior_weight: float = (
-        0.0  # lambda of the hybrid objective: nats of the Bayes posterior's cross-entropy; 0: none
-    )
+    posterior_weight: float = 0.0  # lambda of the hybrid objective: of the Bayes posterior's cross-entropy; 0 for none
     posterior_temperature: float = 60.0  # T to begin with of the softmax of log p(x | c) / T in it, in nats; learnt
+    clean_likelihood: bool = False  # its bits per dimension are of clean images, its posterior of augmented ones
     label_dropout: float = 0.0  # share of images whose label is not told, so that log p(x) and guidance are learnt too
     select_by: Literal["bits_per_dim", "accuracy"] = "accuracy"  # what the best epoch is best at, on validation
     prior: Literal["uniform", "train"] = "uniform"  # p(c) of Bayes' rule: equal, or as often as in training
@@ -23,7 +22,7 @@ class TrainingConfig(OptimizationConfig):
     samples_per_class: int = 4  # in those grids
     quality_every: int = 0  # epochs between FID and KID of samples against the validation images; 0 for none
     quality_samples: int = 25  # of each class, for those
-    quality_features: str = "domain"  # domain, inception-64, inception-192 or inception-2048
+    quality_features: Literal["domain", "inception-64", "inception-192", "inception-2048"] = "domain"  # compared by
     accumulate: int = 1  # a step sees batch_size x accumulate images and their mean loss, batch_size at a time
     compile: bool = False  # steps by torch.compile: a minute or two to begin with; worth it from some 1000 steps on
     devices: int = 1  # processes on this machine that share each batch; on a CPU its cores too
@@ -44,6 +43,10 @@ class TrainingConfig(OptimizationConfig):
             raise InputError(f"posterior_weight is {self.posterior_weight}, expected 0 or more")
         if not self.posterior_temperature > 0:
             raise InputError(f"posterior_temperature is {self.posterior_temperature}, expected a number above 0")
+        if self.clean_likelihood and not self.posterior_weight:
+            raise InputError(
+                "clean_likelihood is true, but posterior_weight is 0: there is no posterior to augment for"
+            )
         if self.posterior_weight and self.label_dropout:
             raise InputError("label_dropout and posterior_weight exclude each other: the posterior is told every class")
         if not 0 <= self.label_dropout <= 1:

@@ -43,7 +43,7 @@ class ClassifierModule(NetworkModule):
         return network
 
     def loss(self, index: Tensor) -> Tensor:
-        pixels, label = self.batch(index)
+        pixels, label, *_ = self.batch(index)
         logits = self.network(self.x(pixels))
         smoothing = self.config.label_smoothing
         return _mean_over_labelled(

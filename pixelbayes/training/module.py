@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from pixelbayes.checkpoint import Checkpoint, Trained
-from pixelbayes.data import AugmentationConfig, ImageData, augment
-from pixelbayes.fusion import NO_LABEL
+from pixelbayes.data import AugmentationConfig, ImageData, augment, changes
+from pixelbayes.fusion import NO_LABEL, Condition
 from pixelbayes.inference import BayesClassifier, Scorer
 from pixelbayes.layers import initialise_from_data
 from pixelbayes.likelihood import bits_per_dim
@@ -27,6 +27,7 @@ from pixelbayes.training.objectives import Batch, Hybrid, Objective, generative
 from pixelbayes.training.optimization import OptimizationConfig
 from pixelbayes.training.schedule import learning_rate_factor
 from pixelbayes.training.watch import Watch
+from pixelbayes.views import turned
 
 
 def class_prior(data: ImageData, kind: str) -> tuple[float, ...]:
@@ -269,15 +270,26 @@ class TrainingModule(NetworkModule):
     def on_train_start(self) -> None:  # not on_fit_start, where a resumed run's step is not yet known
         if self.global_step == 0 and self.network.config.weight_norm and not self.config.start:
             index = next(iter(self.train_dataloader())).to(self.device)
-            pixels, label = self.batch(index)
-            initialise_from_data(self.network, self.x(pixels), label, self.key("initialisation", index))
+            batch = self.batch(index)
+            told = Condition(batch.label, batch.view)
+            initialise_from_data(self.network, self.x(batch.pixels), told, self.key("initialisation", index))
             self.average.load_state_dict(self.network.state_dict())
 
     def batch(self, index: Tensor) -> Batch:
-        """Training images, augmented; of some the label is not told."""
+        """Training images, augmented and turned; of some the label is not told."""
         batch = super().batch(index)
         told, _ = self.key("label dropout", index).keep(1 - self.config.label_dropout)
-        return batch._replace(label=torch.where(told.bool(), batch.label, NO_LABEL))
+        label = torch.where(told.bool(), batch.label, NO_LABEL)
+        shape = self.network.config
+        pixels, view, clean = batch.pixels, torch.zeros_like(index), None
+        if shape.views > 1:
+            view = (self.key("view", index).uniform() * shape.views).long()
+            pixels = turned(pixels, view)
+        if self.config.clean_likelihood:
+            clean = Batch(turned(self.train_pixels[index], view), label, view)
+        if shape.tell_changed:
+            view = view + shape.views * changes(self.augmentation, self.key("augmentation", index))
+        return Batch(pixels, label, view, clean)
 
     def loss(self, index: Tensor) -> Tensor:
         whole = len(index) == self.images_at_a_time  # an epoch's last images are not worth compiling for their number
@@ -286,7 +298,8 @@ class TrainingModule(NetworkModule):
 
     def validation_step(self, index: Tensor, _: int) -> None:
         label = self.validation_labels[index]
-        log_prob = self.classifier.log_prob(self.x(self.validation_pixels[index]))  # (B, Y)
+        with torch.autocast(self.device.type, enabled=False):  # in bf16 classes differ by nats that rounding makes up
+            log_prob = self.classifier.log_prob(self.x(self.validation_pixels[index]))  # (B, Y)
         self.validation_measure.update(
             bits_per_dim(-self.classifier.log_prob_of(log_prob, label), self.network.config.dims)
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pixelbayes.fusion import NO_LABEL
+from pixelbayes.fusion import NO_LABEL, Condition
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.model import PixelCNN
 from pixelbayes.pixels import to_x
@@ -19,6 +19,8 @@ class Batch(NamedTuple):
 
     pixels: Tensor  # uint8 levels, (B, C, H, W)
     label: Tensor  # int64 (B,), NO_LABEL where unknown
+    view: Tensor | None = None  # int64 (B,), for a network that is told of it
+    clean: "Batch | None" = None  # the same images as they were before augmentation, if the likelihood is to be of them
 
 
 Objective = Callable[[PixelCNN, Batch, Key], Tensor]  # to what is minimised; or (2,): that, and its bits per dimension
@@ -30,8 +32,13 @@ def generative(network: PixelCNN, batch: Batch, key: Key) -> Tensor:
     Args:
         key: Randomness of the step, a stream for each image.
     """
+    return bits_per_dim(-own_log_prob(network, batch, key), network.config.dims).mean()
+
+
+def own_log_prob(network: PixelCNN, batch: Batch, key: Key) -> Tensor:
+    """log p(x | own label), (B,), in nats."""
     x = to_x(batch.pixels, network.config.levels, next(network.parameters()).dtype)
-    return bits_per_dim(-network.log_prob(x, batch.label, key), network.config.dims).mean()
+    return network.log_prob(x, Condition(batch.label, batch.view), key)
 
 
 class Hybrid(nn.Module):
@@ -43,7 +50,8 @@ class Hybrid(nn.Module):
     0 or 1, for a hundredth of a bit per dimension is 21 nats, and there would be nothing to learn from; T is learnt.
 
     All classes of an image go through in one pass and under the same dropout masks, so that chance does not decide
-    between them. An image without a label counts by p(x), and not for the posterior.
+    between them. An image without a label counts by p(x), and not for the posterior. Where the batch has clean images
+    beside augmented ones, bits per dimension are of the clean ones.
 
     Args:
         weight: lambda, of the cross-entropy.
@@ -65,10 +73,12 @@ class Hybrid(nn.Module):
         return float(self.log_temperature.detach().exp())
 
     def forward(self, network: PixelCNN, batch: Batch, key: Key) -> Tensor:
-        log_prob = class_log_prob(network, batch.pixels, len(self.log_prior), key)  # (B, Y)
+        log_prob = class_log_prob(network, batch, len(self.log_prior), key)  # (B, Y)
         known = batch.label != NO_LABEL
         label = batch.label.clamp(min=0)
         own = log_prob.gather(1, label[:, None]).squeeze(1)
+        if batch.clean is not None:
+            own = own_log_prob(network, batch.clean, key)
         own = torch.where(known, own, (log_prob + self.log_prior).logsumexp(dim=1))
         logits = log_prob / self.log_temperature.exp() + self.log_prior
         surprise = torch.where(known, cross_entropy(logits, label, reduction="none"), 0.0)
@@ -76,10 +86,11 @@ class Hybrid(nn.Module):
         return torch.stack((bits + self.weight * surprise.mean(), bits))
 
 
-def class_log_prob(network: PixelCNN, pixels: Tensor, num_classes: int, key: Key) -> Tensor:
+def class_log_prob(network: PixelCNN, batch: Batch, num_classes: int, key: Key) -> Tensor:
     """log p(x | c) under every class, (B, Y), in nats; the dropout masks of an image are the same for every class."""
-    x = to_x(pixels, network.config.levels, next(network.parameters()).dtype)
-    labels = torch.arange(num_classes, device=x.device).repeat(len(x))
+    x = to_x(batch.pixels, network.config.levels, next(network.parameters()).dtype)
+    view = None if batch.view is None else batch.view.repeat_interleave(num_classes)
+    told = Condition(torch.arange(num_classes, device=x.device).repeat(len(x)), view)
     rows = x.repeat_interleave(num_classes, dim=0)
-    log_prob = network.log_prob(rows, labels, Key(key.state.repeat_interleave(num_classes)))
+    log_prob = network.log_prob(rows, told, Key(key.state.repeat_interleave(num_classes)))
     return log_prob.unflatten(0, (len(x), num_classes))

@@ -6,14 +6,14 @@ import torch
 from torch.nn.functional import pad
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pixelbayes.data import AugmentationConfig, augment
+from pixelbayes.data import AugmentationConfig, augment, changes
 from pixelbayes.errors import InputError
 from pixelbayes.randomness import Key
 
 ALL = AugmentationConfig(
     flip=0.5, rotation_degrees=20, crop=2, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1, noise=0.1, cutout=0.5
 )
-NAMES = [field.name for field in fields(ALL) if field.name != "cutout_area"]
+NAMES = [field.name for field in fields(ALL) if field.name not in ("cutout_area", "share")]
 EACH = [AugmentationConfig(**{name: getattr(ALL, name)}) for name in NAMES]
 
 
@@ -236,3 +236,21 @@ def test_a_value_out_of_range_is_refused_by_name(changes, message):
 def test_a_move_out_of_the_image_is_refused():
     with pytest.raises(InputError, match="crop is 8, expected less than the sides of an image of 8x12"):
         augment(noise(), 256, AugmentationConfig(crop=8), key())
+
+
+# A share of the images
+
+
+def test_a_share_of_the_images_is_changed_and_the_others_stay():
+    pixels, config = noise(count=1000), AugmentationConfig(noise=0.5, share=0.3)
+    found = augment(pixels, 256, config, key(1000))
+    whole = augment(pixels, 256, replace(config, share=1.0), key(1000))
+    chosen = changes(config, key(1000))
+    assert 0.25 < chosen.double().mean() < 0.35
+    assert torch.equal(found[chosen], whole[chosen])
+    assert torch.equal(found[~chosen], pixels[~chosen])
+
+
+def test_nothing_is_changed_where_nothing_may_happen():
+    assert not changes(AugmentationConfig(), key()).any()
+    assert augment(pixels := noise(), 256, replace(ALL, share=0.0), key()) is pixels

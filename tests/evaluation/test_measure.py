@@ -15,6 +15,7 @@ from pixelbayes.evaluation.outliers import fit_typical
 from pixelbayes.evaluation.selective import RiskCoverage
 from pixelbayes.evaluation.tempering import cross_fitted, fingerprint, fit_temperature
 from pixelbayes.images import Preprocessing
+from pixelbayes.inference import Scorer, Viewed, combined
 from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.pixels import to_x
 from pixelbayes.resnet import ResNet, ResNetConfig
@@ -231,3 +232,44 @@ def test_a_temperature_needs_labels():
     checkpoint = trained()
     with pytest.raises(InputError, match="zoo, test: a temperature is fitted to labels of two or more classes"):
         calibrate(checkpoint, measure(checkpoint, split(-1, -1)), "zoo", "test")
+
+
+# views
+
+
+def of_views(views=4):
+    network = randomised(tiny_model(views=views)).float()
+    return replace(trained(), network=network)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_views_make_one_density_and_their_mean_one_classifier(plain):
+    checkpoint, images = of_views(), split(0, 1, 2, 0)
+    each = Viewed(Scorer(checkpoint.network), 4).view_log_prob(to_x(images.pixels, 5), 3).double()
+    density = measure(checkpoint, images, views=4, plain=plain)
+    mean = measure(checkpoint, images, views=4, combine="mean", plain=plain)
+    torch.testing.assert_close(density.log_prob, combined(each, "density"), rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(mean.log_prob, density.log_prob, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(mean.log_posterior, each.mean(dim=0).log_softmax(dim=1), rtol=1e-3, atol=1e-3)
+    assert mean.bits_per_dim == pytest.approx(density.bits_per_dim, rel=1e-6)  # of the density, however it classifies
+    assert (mean.figures()["views"], mean.figures()["combine"]) == (4, "mean")
+
+
+@pytest.mark.parametrize("views", [2, 3, 8])
+def test_views_that_a_network_was_not_told_of_are_refused(views):
+    with pytest.raises(InputError, match=f"views is {views}, but this network can score 1;"):
+        measure(trained(), split(0, 1), views=views)
+
+
+def test_a_temperature_holds_for_the_views_it_was_fitted_to_alone():
+    checkpoint, images, others = of_views(), split(0, 1, 2, 0, 1, 2), split(2, 1, 0)
+    fitted = calibrate(checkpoint, measure(checkpoint, images, views=2, combine="mean"), "here", "validation")
+    assert (fitted.views, fitted.combine) == (2, "mean")
+    checkpoint = replace(checkpoint, calibration=fitted)
+    same = measure(checkpoint, others, views=2, combine="mean")
+    torch.testing.assert_close(
+        same.log_posterior, log_posterior(same.evidence, same.log_prior, fitted.temperature), rtol=1e-12, atol=0
+    )
+    for views, combine in ((2, "density"), (4, "mean"), (1, "density")):
+        other = measure(checkpoint, others, views=views, combine=combine)
+        torch.testing.assert_close(other.log_posterior, log_posterior(other.evidence, other.log_prior))

@@ -117,7 +117,8 @@ def test_results_are_files_that_agree(tmp_path):
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["command"] == "pixelbayes train"
     assert about["facts"].keys() == {"device", "torch", "Python"}
-    drawn = ("confusion", "cosines", "curves", "mistakes", "posteriors", "reliability", "risk_coverage", "samples")
+    of_classes = ("confusion", "cosines", "explanations", "mistakes", "posteriors", "reliability", "risk_coverage")
+    drawn = (*of_classes, "curves", "samples")
     assert pictures(tmp_path) == named(*drawn)
     page = (tmp_path / "index.html").read_text()
     assert page.count('src="data:image/') == len(drawn)
@@ -128,16 +129,16 @@ def test_results_are_files_that_agree(tmp_path):
 
 def test_without_labels_and_history_there_is_no_confusion_and_no_curve(tmp_path):
     assert written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))["accuracy"] is None
-    assert pictures(tmp_path) == named("cosines", "posteriors", "samples")
+    assert pictures(tmp_path) == named("cosines", "explanations", "posteriors", "samples")
     assert "Accuracy" not in (tmp_path / "index.html").read_text()
 
 
 def test_pictures_of_an_earlier_measurement_do_not_stay(tmp_path):
-    more = {"explanations": confusion_matrix(measurement([0, 1], [0, 2], [0.9, 0.8]).classification), "augmented": None}
+    more = {"separation": confusion_matrix(measurement([0, 1], [0, 2], [0.9, 0.8]).classification), "augmented": None}
     written(tmp_path, measurement([0, 1], [0, 2], [0.9, 0.8]), figures=more)
-    assert named("explanations", "confusion") < pictures(tmp_path)
+    assert named("separation", "confusion") < pictures(tmp_path)
     written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))
-    assert pictures(tmp_path) == named("cosines", "posteriors", "samples")
+    assert pictures(tmp_path) == named("cosines", "explanations", "posteriors", "samples")
 
 
 def test_clearing_removes_results_and_nothing_else(tmp_path):

@@ -113,7 +113,9 @@ def test_scores_are_the_log_probabilities_whatever_the_batch_size(batch_size):
     pixels = random_images(5, model.config)
     classifier = BayesClassifier(model, torch.zeros(3))
     passes = []
-    found = score(classifier, pixels, 5, batch_size=batch_size, track=lambda batches: passes.extend(batches) or passes)
+    found = score(
+        classifier.log_prob, pixels, 5, batch_size=batch_size, track=lambda batches: passes.extend(batches) or passes
+    )
     x = to_x(pixels, 5, torch.float64)
     expected = torch.stack([model.log_prob(x, torch.full((5,), label)) for label in range(3)], dim=1)
     torch.testing.assert_close(found, expected.detach(), rtol=1e-5, atol=0)  # scored from float32 images
@@ -121,5 +123,5 @@ def test_scores_are_the_log_probabilities_whatever_the_batch_size(batch_size):
 
 
 def test_no_images_have_no_scores():
-    scores = score(BayesClassifier(Gaussians(), LOG_PRIOR), torch.empty(0, 1, 2, 3, dtype=torch.uint8), 5)
+    scores = score(BayesClassifier(Gaussians(), LOG_PRIOR).log_prob, torch.empty(0, 1, 2, 3, dtype=torch.uint8), 5)
     assert scores.shape == (0, 2)

@@ -278,7 +278,7 @@ def test_scores_of_a_reference_network_are_the_plain_ones_by_its_bar(tmp_path):
     classifiers = (
         BayesClassifier(density, trained.log_prior) for density in (Scorer(trained.network), trained.network)
     )
-    fast, slow = (score(classifier, split.pixels[:24], 256) for classifier in classifiers)  # (24, 4)
+    fast, slow = (score(classifier.log_prob, split.pixels[:24], 256) for classifier in classifiers)  # (24, 4)
     between = [scores[:, :, None] - scores[:, None, :] for scores in (fast, slow)]
     assert (between[0] - between[1]).abs().quantile(0.99) < 0.5  # nat
     bits = [bits_per_dim(-scores, trained.network.config.dims).mean() for scores in (fast, slow)]

@@ -84,13 +84,13 @@ def test_within_an_epoch_the_state_is_saved_as_often_as_asked(minutes, saved, tm
     assert (tmp_path / RESUME).is_file()  # at the epoch's end in any case
 
 
-def asking(number, times=1):
-    """The objective of a run that is sent a signal in its second step."""
+def asking(number, times=1, step=2):
+    """The objective of a run that is sent a signal in a step of it, the second if not told."""
     calls = []
 
     def objective(network, batch, key):
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == step:
             for _ in range(times):
                 os.kill(os.getpid(), number)
         return generative(network, batch, key)

@@ -5,6 +5,7 @@ import torch
 from networks import random_images, randomised, tiny_model
 from runs import tiny_module
 
+from pixelbayes.data import AugmentationConfig
 from pixelbayes.errors import InputError
 from pixelbayes.fusion import FUSIONS
 from pixelbayes.pixels import to_x
@@ -12,7 +13,8 @@ from pixelbayes.randomness import Key
 from pixelbayes.training import TrainingConfig
 from pixelbayes.training.batches import ShuffledBatches
 from pixelbayes.training.fitting import fit
-from pixelbayes.training.objectives import Batch, Hybrid, class_log_prob, generative
+from pixelbayes.training.objectives import Batch, Hybrid, class_log_prob, generative, own_log_prob
+from pixelbayes.views import turned
 
 
 def loss_and_gradient(network, index, step=0):
@@ -63,6 +65,57 @@ def test_training_gives_each_step_its_own_images_and_a_key_of_seed_step_and_imag
         assert torch.equal(key.state, Key.of(0, "training", step, index).state)
 
 
+# views and changes that the network is told of
+
+
+def batches_of(tmp_path, network, augmentation=AugmentationConfig(), **changes):  # noqa: B008 (it is frozen)
+    """Every batch of a run of two epochs, with the training images it was made of."""
+    seen = []
+
+    def objective(network, batch, key):
+        seen.append(batch)
+        return own_log_prob(network, batch, key).mean() * 0
+
+    module = tiny_module(objective, network=network, **changes)
+    module.augmentation = augmentation
+    fit(module, tmp_path, {})
+    pixels = module.data.split("train").pixels
+    indices = [next(iter(ShuffledBatches(10, 4, seed=0, step=lambda step=step: step))) for step in range(6)]
+    return [(batch, pixels[index]) for batch, index in zip(seen, indices, strict=True)]
+
+
+def test_a_network_of_views_is_told_how_each_image_was_turned(tmp_path):
+    views = []
+    for batch, pixels in batches_of(tmp_path, tiny_model(views=4)):
+        assert torch.equal(batch.pixels, turned(pixels, batch.view))
+        views += batch.view.tolist()
+    assert set(views) == {0, 1, 2, 3}
+
+
+def test_a_network_that_is_told_of_changes_knows_the_images_that_stayed_clean(tmp_path):
+    noise = AugmentationConfig(noise=0.5, share=0.5)
+    told = []
+    for batch, pixels in batches_of(tmp_path, tiny_model(views=2, tell_changed=True), noise):
+        same = (batch.pixels == turned(pixels, batch.view % 2)).flatten(1).all(dim=1)
+        assert torch.equal(same, batch.view < 2)
+        told += batch.view.tolist()
+    assert set(told) == {0, 1, 2, 3}
+
+
+def test_the_likelihood_may_be_of_clean_images_and_the_posterior_of_changed_ones(tmp_path):
+    config = {"posterior_weight": 1.0, "clean_likelihood": True}
+    for batch, pixels in batches_of(tmp_path, tiny_model(views=2), AugmentationConfig(noise=0.5), **config):
+        assert torch.equal(batch.clean.pixels, turned(pixels, batch.view))
+        assert torch.equal(batch.clean.view, batch.view)
+        assert not torch.equal(batch.clean.pixels, batch.pixels)
+    network, key = randomised(tiny_model(dropout=0.0)), key_of([0, 1])
+    changed, clean = (Batch(random_images(2, network.config, seed=seed), torch.tensor([2, 0])) for seed in (3, 4))
+    loss, bits = Hybrid(0.3, 7.0, PRIOR).double()(network, changed._replace(clean=clean), key)
+    (other, own), (_, expected) = (Hybrid(0.3, 7.0, PRIOR).double()(network, batch, key) for batch in (changed, clean))
+    torch.testing.assert_close(bits, expected)
+    torch.testing.assert_close(loss - bits, other - own)
+
+
 # the hybrid objective
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64).log()
@@ -82,7 +135,7 @@ def test_the_hybrid_is_bits_per_dimension_plus_the_weighted_surprise_of_the_post
 
 def test_an_image_without_a_label_counts_by_its_mixture_alone():
     network, pixels = randomised(tiny_model(dropout=0.0)), random_images(1, tiny_model().config)
-    log_prob = class_log_prob(network, pixels, 3, key_of([0]))
+    log_prob = class_log_prob(network, Batch(pixels, torch.tensor([-1])), 3, key_of([0]))
     loss, bits = Hybrid(0.3, 7.0, PRIOR).double()(network, Batch(pixels, torch.tensor([-1])), key_of([0]))
     torch.testing.assert_close(bits, -(log_prob + PRIOR).logsumexp(1).mean() / (3 * 8 * 12 * math.log(2)))
     assert loss == bits
@@ -90,9 +143,10 @@ def test_an_image_without_a_label_counts_by_its_mixture_alone():
 
 def test_all_classes_of_an_image_meet_the_same_dropout_masks():
     network = randomised(tiny_model("none", dropout=0.5))  # whom no label reaches: only masks could differ
-    log_prob = class_log_prob(network, random_images(2, network.config), 3, key_of([0, 1]))
+    batch = Batch(random_images(2, network.config), torch.tensor([0, 1]))
+    log_prob = class_log_prob(network, batch, 3, key_of([0, 1]))
     torch.testing.assert_close(log_prob, log_prob[:, :1].expand(-1, 3))
-    assert not torch.equal(log_prob, class_log_prob(network, random_images(2, network.config), 3, key_of([2, 3])))
+    assert not torch.equal(log_prob, class_log_prob(network, batch, 3, key_of([2, 3])))
 
 
 def test_the_temperature_is_learnt_kept_with_the_state_and_told_in_the_history(tmp_path):
