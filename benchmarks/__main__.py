@@ -47,7 +47,9 @@ def main() -> None:
     device = str(pick_device(options.device))
     console = Console(highlight=False)
     path = FOLDER / f"{device}.jsonl"
-    rows = {row["name"]: row for row in map(json.loads, path.read_text().splitlines())} if path.is_file() else {}
+    before = {row["name"]: row for row in map(json.loads, path.read_text().splitlines())} if path.is_file() else {}
+    every = [name for name, _ in cases(device, options.repeats)]
+    rows = {name: before[name] for name in every if name in before}
     FOLDER.mkdir(exist_ok=True)
     chosen = [(name, case) for name, case in cases(device, options.repeats) if name.startswith(tuple(options.only))]
     for number, (name, case) in enumerate(chosen, 1):
@@ -55,10 +57,15 @@ def main() -> None:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:  # its peak memory is its own
             rows[name] = {"name": name, **apart.submit(case).result(), "machine": machine(device)}
         console.print_json(json.dumps(rows[name]))
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
-    write_table(list(rows.values()), device, FOLDER.parent / "performance.md")
-    draw(list(rows.values()), FOLDER / f"{device}.png")
+        path.write_text("".join(json.dumps(row) + "\n" for row in in_order(rows, every)), encoding="utf-8")
+    write_table(in_order(rows, every), device, FOLDER.parent / "performance.md")
+    draw(in_order(rows, every), FOLDER / f"{device}.png")
     console.print(f"{path}, the plot beside it, and docs/performance.md")
+
+
+def in_order(rows: dict[str, Any], names: list[str]) -> list[Any]:
+    """The rows there are, as `cases` has them, whichever was timed last."""
+    return [rows[name] for name in names if name in rows]
 
 
 if __name__ == "__main__":

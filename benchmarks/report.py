@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from pixelbayes.evaluation.figures.style import BLUE, SOFT, VERMILLION, save_figure, styled
 from pixelbayes.files import write_text
@@ -137,6 +137,7 @@ def growth(panels: dict[str, dict[int, Row]]) -> Figure:
             axes.loglog(sorted(by_x), [by_x[x][key] for x in sorted(by_x)], color=colour, label=name, marker=".")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(label)
         axes.set_ylabel("seconds")
         axes.grid(visible=True)

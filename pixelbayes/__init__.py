@@ -21,7 +21,9 @@ _HOMES = {
     "PixelCNNConfig": "model",
     "Scorer": "inference",
     "bits_per_dim": "likelihood",
+    "from_pretrained": "pretrained",
     "load": "checkpoint",
+    "push_to_hub": "pretrained",
     "sample": "inference",
     "sample_cached": "inference",
     "sample_class": "inference",
@@ -29,6 +31,7 @@ _HOMES = {
     "sample_images": "inference",
     "sampling_noise": "inference",
     "save": "checkpoint",
+    "save_pretrained": "pretrained",
 }
 
 __all__ = ["__version__", *_HOMES]

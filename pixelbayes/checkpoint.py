@@ -20,6 +20,7 @@ from pixelbayes.temperature import FittedTemperature
 from pixelbayes.version import __version__
 
 BEST, LAST = "best.safetensors", "last.safetensors"  # in a run folder
+MODEL = "model.safetensors"  # in a folder of the Hugging Face hub's form
 
 T = TypeVar("T")
 AnyTrained = TypeVar("AnyTrained", bound="Trained")
@@ -162,7 +163,7 @@ def find_weights(run: str | Path) -> Path:
     """
     run = Path(run)
     if run.is_dir():
-        for name in (BEST, LAST):
+        for name in (BEST, LAST, MODEL):
             if (run / name).is_file():
                 return run / name
         raise InputError(f"{run}: the folder has no {BEST}; is it a run folder, and has its first epoch ended?")
@@ -178,7 +179,8 @@ def calibration_file(run: str | Path) -> Path:
         InputError: If there are no such weights.
     """
     weights = find_weights(run)
-    return weights.with_name("calibration.json" if weights.name == BEST else f"{weights.stem}.calibration.json")
+    prefix = "" if weights.name in (BEST, MODEL) else f"{weights.stem}."
+    return weights.with_name(f"{prefix}calibration.json")
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:

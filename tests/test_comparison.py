@@ -9,7 +9,7 @@ from runs import QUICK
 from pixelbayes import comparison
 from pixelbayes.baseline import BASELINES
 from pixelbayes.cli import main
-from pixelbayes.comparison import Row, compare, contenders
+from pixelbayes.comparison import Row, compare, contenders, running
 from pixelbayes.data import DataConfig
 from pixelbayes.errors import InputError, InterruptedRunError
 from pixelbayes.experiment import ExperimentConfig, FeatureConfig
@@ -77,7 +77,7 @@ def test_a_comparison_ends_in_a_table_with_a_row_for_each_name(finished):
 @pytest.mark.slow
 def test_what_has_ended_is_not_run_again(finished, monkeypatch):
     out, base, _ = finished
-    monkeypatch.setattr(comparison, "run_one", lambda *_: pytest.fail("ran again"))
+    monkeypatch.setattr(running, "run_one", lambda *_: pytest.fail("ran again"))
     rows = compare(["film", "one-hot-map"], base, [0, 1], out, report_on="test", note="Late labels learn slowly.")
     assert len(rows[0].histories) == 2
     for page in ("compare.md", "index.html"):
@@ -138,7 +138,7 @@ def test_another_number_of_samples_is_another_comparison(judged, quick_recipe):
 
 
 def test_features_that_cannot_be_had_are_told_before_anything_is_trained(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "run_one", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(running, "run_one", lambda *_: pytest.fail("trained"))
     base = replace(BASE, data=DataConfig(source=str(pictures)))
     with pytest.raises(InputError, match="extractor is 'vgg'"):
         compare(["film"], base, [0], tmp_path / "out", samples=2, features=FeatureConfig(features="vgg"))

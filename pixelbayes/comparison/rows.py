@@ -1,0 +1,72 @@
+"""What came of a contender, read from the folders of its runs."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixelbayes import experiment
+from pixelbayes.comparison.contenders import Contender
+from pixelbayes.comparison.running import FAILURE
+from pixelbayes.evaluation.history import HISTORY, read_history
+from pixelbayes.evaluation.report.record import METRICS, QUALITY
+
+
+@dataclass
+class Row:
+    """What came of a contender: a value for each seed that ended."""
+
+    name: str
+    parameters: int = 0
+    values: dict[str, list[float]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    histories: list[list[dict[str, float]]] = field(default_factory=list)
+    samples: bytes | None = None  # a PNG, of the first seed that ended
+    judged_by: str = ""  # what FID and KID are of
+
+    def add(self, **values: float) -> None:
+        for name, value in values.items():
+            self.values.setdefault(name, []).append(value)
+
+    def mean(self, name: str) -> float:
+        return statistics.fmean(self.values[name])
+
+    def cell(self, name: str, digits: int) -> str:
+        """Mean, and deviation where there is more than one seed."""
+        values = self.values.get(name, [])
+        if not values:
+            return ""
+        mean = f"{self.mean(name):.{digits}f}"
+        return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def read_row(contender: Contender, seeds: Sequence[int], out: Path, report_on: str) -> Row:
+    """The row of a contender, of those of its runs that ended."""
+    row = Row(contender.name)
+    for seed in seeds:
+        run = contender.run(out, seed)
+        if not (run / METRICS).is_file():
+            row.failures.append(f"seed {seed}: {(run / FAILURE).read_text(encoding='utf-8').splitlines()[0]}")
+            continue
+        figures = json.loads((run / METRICS).read_text(encoding="utf-8"))
+        history = read_history(run / HISTORY)
+        best = next(epoch for epoch in history if epoch["epoch"] == figures["epoch"])
+        speed = statistics.median(epoch["images_per_second"] for epoch in history)
+        row.add(images_per_second=speed, accuracy=figures["accuracy"])
+        row.add(**{name: best[name] for name in ("val/accuracy", "val/bits_per_dim") if name in best})
+        row.add(**{name: figures[name] for name in ("nll", "ece") if figures.get(name) is not None})
+        row.add(classified_per_second=figures["images_per_second"])
+        if figures.get("bits_per_dim") is not None:
+            row.add(bits_per_dim=figures["bits_per_dim"])
+        quality = experiment.evaluation_folder(run, contender.config.data.source, report_on) / QUALITY
+        if quality.is_file():
+            found = json.loads(quality.read_text(encoding="utf-8"))
+            row.add(**{name: found[name] for name in ("fid", "kid") if found[name] is not None})
+            row.judged_by = f"{found['n']} samples on {found['extractor']}, against {found['reference']}"
+        row.parameters = figures["parameters"]
+        row.histories.append(history)
+        samples = run / "figures" / "samples.png"
+        if row.samples is None and samples.is_file():
+            row.samples = samples.read_bytes()
+    return row
