@@ -16,6 +16,7 @@ from pixelbayes.files import replacing
 from pixelbayes.images import Preprocessing
 from pixelbayes.model import PixelCNN, PixelCNNConfig
 from pixelbayes.resnet import ResNet, ResNetConfig
+from pixelbayes.shipped import shipped_names, shipped_weights
 from pixelbayes.temperature import FittedTemperature
 from pixelbayes.version import __version__
 
@@ -135,8 +136,14 @@ class BaselineCheckpoint(Trained):
 KINDS: dict[str, type[Trained]] = {cls.kind: cls for cls in (Checkpoint, BaselineCheckpoint)}
 
 
-def save(checkpoint: Trained, path: str | Path) -> None:
-    """Writes the checkpoint, whole or not at all."""
+def save(checkpoint: Trained, path: str | Path, *, half: bool = False) -> None:
+    """Writes the checkpoint, whole or not at all.
+
+    Args:
+        checkpoint: The network.
+        path: The file.
+        half: Store its numbers in 16 bits (float16), for half the size; they are rounded, and so is what it computes.
+    """
     details = {
         "config": dataclasses.asdict(checkpoint.network.config),
         "class_names": checkpoint.class_names,
@@ -151,6 +158,8 @@ def save(checkpoint: Trained, path: str | Path) -> None:
         "details": json.dumps(details),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()}
+    if half:
+        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     with replacing(path) as temporary:
         safetensors.torch.save_file(weights, temporary, metadata)
 
@@ -158,18 +167,23 @@ def save(checkpoint: Trained, path: str | Path) -> None:
 def find_weights(run: str | Path) -> Path:
     """The weights file that RUN means: itself, or the best of a run folder, or its last while there is no best.
 
+    Where there is no such file or folder, a name of `shipped_names` means a network that comes with the package.
+
     Raises:
         InputError: If there is no such file.
     """
-    run = Path(run)
+    named, run = shipped_weights(run), Path(run)
     if run.is_dir():
         for name in (BEST, LAST, MODEL):
             if (run / name).is_file():
                 return run / name
         raise InputError(f"{run}: the folder has no {BEST}; is it a run folder, and has its first epoch ended?")
-    if not run.is_file():
-        raise InputError(f"{run}: there is no such run folder or weights file")
-    return run
+    if run.is_file():
+        return run
+    if named is None:
+        known = ", ".join(shipped_names())
+        raise InputError(f"{run}: there is no such run folder or weights file, nor does the package know it: {known}")
+    return named
 
 
 def calibration_file(run: str | Path) -> Path:
@@ -192,7 +206,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
 
     >>> load("no-such-run")
     Traceback (most recent call last):
-    pixelbayes.errors.InputError: no-such-run: there is no such run folder or weights file
+    pixelbayes.errors.InputError: no-such-run: there is no such run folder or weights file, nor does the package...
     """
     return _load(Checkpoint, find_weights(run), device)
 

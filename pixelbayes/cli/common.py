@@ -6,7 +6,7 @@ from typing import Any
 
 from pixelbayes.errors import InputError
 
-RUN_HELP = "a run folder, whose best weights are used, or a weights file"
+RUN_HELP = "a run folder, whose best weights are used, a weights file, or a network of the package"
 DATA_HELP = "digits, folder:DIR, csv:DIR, hub:NAME, or a folder whose layout tells"
 
 Command = Callable[[list[str]], None]

@@ -9,6 +9,7 @@ from pixelbayes import checkpoint
 from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint, Trained
 from pixelbayes.data import DataConfig, Split, load_data
 from pixelbayes.devices import pick_device
+from pixelbayes.errors import InputError
 from pixelbayes.evaluation.calibrate import calibrate as fit_to
 from pixelbayes.evaluation.measure import Measurement, measure, measure_baseline
 from pixelbayes.progress import tracker
@@ -70,6 +71,8 @@ def calibrate(
         InputError: If the split has no labels.
     """
     trained = checkpoint.load_any(run, pick_device(device))
+    if not Path(run).exists():
+        raise InputError(f"{run} comes with the package and stays as it is; calibrate a copy, by `save_pretrained`")
     images = load_data(data_for(trained, source)).split(split)
     fitted = fit_to(trained, measured(trained, images, split, **how), source, split)
     path = checkpoint.calibration_file(run)
