@@ -57,9 +57,10 @@ def _measured(trained: Checkpoint, images: Sequence[Path], **how: Any) -> Measur
 def unlike_training(trained: Checkpoint, measurement: Measurement) -> list[tuple[str, ...]] | None:
     """For each image the scores that hardly any image like those of training reaches; see `evaluation.outliers`.
 
-    None where nothing was fitted to the weights by `calibrate`.
+    None where nothing was fitted by `calibrate` to these weights, and to as many views.
     """
-    typical = trained.calibration.typical if trained.calibration else None
+    fitted = trained.calibration
+    typical = fitted.typical if fitted and fitted.views == measurement.views else None
     if typical is None or measurement.log_marginal is None:
         return None
     images, levels = measurement.split.pixels, trained.preprocessing.levels
