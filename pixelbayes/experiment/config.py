@@ -1,6 +1,7 @@
 """What decides a run of a density, and the network that it starts from."""
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 
 import torch
@@ -8,6 +9,7 @@ import torch
 from pixelbayes import checkpoint
 from pixelbayes.data import AugmentationConfig, ImageData
 from pixelbayes.errors import InputError
+from pixelbayes.fusion import Composition
 from pixelbayes.model import Architecture, PixelCNN, PixelCNNConfig
 from pixelbayes.pixels import to_x
 from pixelbayes.runs import RunConfig
@@ -21,6 +23,13 @@ class ExperimentConfig(RunConfig):
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     model: Architecture = field(default_factory=Architecture)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.tell_changed and not (self.augmentation.active and self.augmentation.share < 1):
+            raise InputError(
+                f"tell_changed is true, but augmentation changes {'all' if self.augmentation.active else 'no'} images; "
+                "it wants augmentation, and a share of images below 1, so that both kinds are learnt"
+            )
 
 
 def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:
@@ -41,27 +50,37 @@ def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:
     if config.model.normalise:
         mean, std = _moments(data)
         shape = dataclasses.replace(shape, mean=mean, std=std)
-    if config.training.start:
-        return _trained_network(config.training.start, shape, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return PixelCNN(shape)
+        network = PixelCNN(shape)
+    if config.training.start:
+        _start(network, config.training.start, data)
+    return network
 
 
-def _trained_network(start: str, shape: PixelCNNConfig, data: ImageData) -> PixelCNN:
-    """The network to go on from; its dropout is this run's, all else must be as it was."""
+def _start(network: PixelCNN, start: str, data: ImageData) -> None:
+    """Gives a network the weights to go on from.
+
+    Its dropout is its own; it may be told of views and changes that the trained one was not told of, for what tells it
+    starts without effect; all else must be as it was.
+    """
     trained = checkpoint.load(start)
     if trained.class_names != data.class_names:
         raise InputError(f"start {start}: its classes are {', '.join(trained.class_names)}, not those of {data.source}")
-    before = dataclasses.replace(trained.network.config, dropout=shape.dropout)
+    asked, before = network.config, trained.network.config
+    newly_told = asked.tellings > before.tellings == 1
+    own = {"dropout", "views", "tell_changed"} if newly_told else {"dropout"}
     changed = [
-        field.name for field in dataclasses.fields(shape) if getattr(before, field.name) != getattr(shape, field.name)
+        name
+        for name in (field.name for field in dataclasses.fields(asked))
+        if name not in own and getattr(before, name) != getattr(asked, name)
     ]
     if changed:
         raise InputError(f"start {start}: its network differs from what was asked in {', '.join(changed)}")
-    network = PixelCNN(shape)
-    network.load_state_dict(trained.network.state_dict())
-    return network
+    weights = trained.network.state_dict()
+    if newly_told and not isinstance(trained.network.fusion, Composition):  # a single fusion becomes the first of two
+        weights = {re.sub(r"^fusion\.", "fusion.parts.0.", name): weight for name, weight in weights.items()}
+    network.load_state_dict(network.state_dict() | weights)
 
 
 def _moments(data: ImageData) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -11,7 +11,9 @@ from pixelbayes.training.optimization import OptimizationConfig
 class TrainingConfig(OptimizationConfig):
     """How a network is trained."""
 
-    start: str = ""  # a run or weights file whose network is trained on; its shape and classes must be this run's
+    start: str = (
+        ""  # a run or weights file whose network is trained on: of this run's shape and classes, told of views or not
+    )
     posterior_weight: float = 0.0  # lambda of the hybrid objective: of the Bayes posterior's cross-entropy; 0 for none
     posterior_temperature: float = 60.0  # T to begin with of the softmax of log p(x | c) / T in it, in nats; learnt
     clean_likelihood: bool = False  # its bits per dimension are of clean images, its posterior of augmented ones

@@ -15,7 +15,7 @@ from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
 from pixelbayes.training.compilation import compiled
 from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.objectives import Batch, generative
+from pixelbayes.training.objectives import Batch, chosen_objective
 
 
 def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict[str, str]:
@@ -33,10 +33,13 @@ def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict
     x = to_x(batch.pixels, network.config.levels, dtype)
     classifier = BayesClassifier(Scorer(network, learning=True), torch.zeros(len(data.class_names)))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.0, fused=device.type in ("cpu", "cuda"))
-    objective = compiled(generative, device) if config.compile else generative
+    count = len(data.class_names)
+    chosen = chosen_objective(config, (1 / count,) * count)
+    chosen = chosen.to(device, dtype) if isinstance(chosen, torch.nn.Module) else chosen
+    objective = compiled(chosen, device) if config.compile else chosen
 
     def step() -> None:
-        objective(network, batch, Key.of(0, "estimate", 0, index.to(device))).backward()
+        torch.atleast_1d(objective(network, batch, Key.of(0, "estimate", 0, index.to(device))))[0].backward()
         optimizer.step()
         optimizer.zero_grad()
 

@@ -23,7 +23,7 @@ from pixelbayes.training.averaging import MovingAverage
 from pixelbayes.training.batches import OrderedBatches, ShuffledBatches
 from pixelbayes.training.compilation import compiled
 from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.objectives import Batch, Hybrid, Objective, generative
+from pixelbayes.training.objectives import Batch, Hybrid, Objective, chosen_objective
 from pixelbayes.training.optimization import OptimizationConfig
 from pixelbayes.training.schedule import learning_rate_factor
 from pixelbayes.training.watch import Watch
@@ -209,7 +209,7 @@ class NetworkModule(L.LightningModule):
         updates = self.global_step
         super().optimizer_step(*args, **kwargs)
         self.averaged.update(self.network, updates)  # here, so that every hook that saves finds both moved
-        self.network.zero_grad()
+        self.zero_grad()  # of all that is learnt: an objective may have parameters too
 
 
 class TrainingModule(NetworkModule):
@@ -241,13 +241,8 @@ class TrainingModule(NetworkModule):
     ):
         super().__init__(network, config, data, seed, augmentation)
         self.prior = class_prior(data, config.prior)
-        self.objective = self.compiled_objective = objective or self.chosen_objective()
+        self.objective = self.compiled_objective = objective or chosen_objective(config, self.prior)
         self.classifier = BayesClassifier(Scorer(self.average, learning=True), torch.tensor(self.prior).log())
-
-    def chosen_objective(self) -> Objective:
-        if not self.config.posterior_weight:
-            return generative
-        return Hybrid(self.config.posterior_weight, self.config.posterior_temperature, torch.tensor(self.prior).log())
 
     @property
     def average(self) -> PixelCNN:

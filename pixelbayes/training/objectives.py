@@ -1,6 +1,6 @@
 """What the optimizer minimises: functions of (network, batch, key)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.model import PixelCNN
 from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
+from pixelbayes.training.config import TrainingConfig
 
 
 class Batch(NamedTuple):
@@ -39,6 +40,18 @@ def own_log_prob(network: PixelCNN, batch: Batch, key: Key) -> Tensor:
     """log p(x | own label), (B,), in nats."""
     x = to_x(batch.pixels, network.config.levels, next(network.parameters()).dtype)
     return network.log_prob(x, Condition(batch.label, batch.view), key)
+
+
+def chosen_objective(config: TrainingConfig, prior: Sequence[float]) -> Objective:
+    """What a config says is to be minimised.
+
+    Args:
+        config: The choice.
+        prior: p(c), Y numbers.
+    """
+    if not config.posterior_weight:
+        return generative
+    return Hybrid(config.posterior_weight, config.posterior_temperature, torch.tensor(prior).log())
 
 
 class Hybrid(nn.Module):

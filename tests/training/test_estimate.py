@@ -4,6 +4,7 @@ from runs import tiny_images
 
 from pixelbayes.training import TrainingConfig
 from pixelbayes.training.estimate import estimate
+from pixelbayes.training.objectives import Hybrid
 
 
 def test_an_estimate_counts_parameters_images_and_steps_and_leaves_the_weights(tmp_path, monkeypatch):
@@ -26,3 +27,10 @@ def test_an_estimate_is_of_whole_steps_however_many_batches_they_hold():
     found = estimate(tiny_model().float(), config, tiny_images())
     assert found["a step"].endswith("ms for 4 images")
     assert ", 3 steps and validation" in found["an epoch"]
+
+
+def test_an_estimate_is_of_the_objective_that_the_config_chooses(monkeypatch):
+    passes, own = [], Hybrid.forward
+    monkeypatch.setattr(Hybrid, "forward", lambda self, *inputs: passes.append(1) or own(self, *inputs))
+    estimate(tiny_model().float(), TrainingConfig(batch_size=4, posterior_weight=1.0, device="cpu"), tiny_images())
+    assert passes

@@ -7,7 +7,9 @@ from runs import tiny_module
 
 from pixelbayes.data import AugmentationConfig
 from pixelbayes.errors import InputError
+from pixelbayes.experiment import ExperimentConfig
 from pixelbayes.fusion import FUSIONS
+from pixelbayes.model import Architecture
 from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
 from pixelbayes.training import TrainingConfig
@@ -155,6 +157,7 @@ def test_the_temperature_is_learnt_kept_with_the_state_and_told_in_the_history(t
     told = [row["train/temperature"] for row in rows]
     assert len({5.0, *told}) == 3
     assert told[-1] == module.objective.temperature
+    assert module.objective.log_temperature.grad is None  # no step adds to the gradient of the one before
     again = tiny_module(posterior_weight=1.0, posterior_temperature=5.0, epochs=3)
     again.load_state_dict(torch.load(tmp_path / "resume.ckpt", weights_only=False)["state_dict"])
     assert again.objective.temperature == pytest.approx(told[-1], rel=1e-6)  # read in float32
@@ -176,3 +179,11 @@ def test_a_hybrid_that_makes_no_sense_is_refused(settings):
 
 def key_of(index):
     return Key.of(0, "training", 0, torch.tensor(index))
+
+
+def test_being_told_of_changes_wants_images_of_both_kinds():
+    told = Architecture(tell_changed=True)
+    for augmentation in (AugmentationConfig(), AugmentationConfig(flip=0.5)):
+        with pytest.raises(InputError, match=r"tell_changed is true, but augmentation changes (no|all) images"):
+            ExperimentConfig(model=told, augmentation=augmentation)
+    ExperimentConfig(model=told, augmentation=AugmentationConfig(flip=0.5, share=0.5))
