@@ -15,7 +15,7 @@ from pixelbayes.pixels import to_x
 from pixelbayes.randomness import Key
 from pixelbayes.training.compilation import compiled
 from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.objectives import Batch, chosen_objective
+from pixelbayes.training.objectives import Batch, Objective, chosen_objective, phases
 
 
 def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict[str, str]:
@@ -34,27 +34,34 @@ def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict
     classifier = BayesClassifier(Scorer(network, learning=True), torch.zeros(len(data.class_names)))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.0, fused=device.type in ("cpu", "cuda"))
     count = len(data.class_names)
-    chosen = chosen_objective(config, (1 / count,) * count)
-    chosen = chosen.to(device, dtype) if isinstance(chosen, torch.nn.Module) else chosen
-    objective = compiled(chosen, device) if config.compile else chosen
+    objective = chosen_objective(config, (1 / count,) * count)
+    objective = objective.to(device, dtype) if isinstance(objective, torch.nn.Module) else objective
 
-    def step() -> None:
-        torch.atleast_1d(objective(network, batch, Key.of(0, "estimate", 0, index.to(device))))[0].backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    def seconds_of_step(objective: Objective) -> float:
+        minimised = compiled(objective, device) if config.compile else objective
+
+        def step() -> None:
+            torch.atleast_1d(minimised(network, batch, Key.of(0, "estimate", 0, index.to(device))))[0].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return parts * _seconds(step)
 
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        step_seconds = parts * _seconds(step)
+        late = seconds_of_step(objective)
+        early = seconds_of_step(phases(objective)[0]) if config.posterior_from else late
         score_seconds = _seconds(lambda: classifier.log_prob(x))
     steps = -(-len(train) // (config.batch_size * config.accumulate))
-    epoch = steps * step_seconds + len(validation) / len(index) * score_seconds
+    validating = len(validation) / len(index) * score_seconds
+    run = config.epochs * (steps * late + validating) - config.posterior_from * steps * (late - early)
+    sooner = f", {config.posterior_from} of them of {steps * early + validating:.0f} s" if config.posterior_from else ""
     return {
         "parameters": f"{sum(weight.numel() for weight in network.parameters()):,}",
         "images": f"{len(train):,} to train, {len(validation):,} to validate, {len(data.class_names)} classes",
         "device": f"{f'{config.devices} x ' if config.devices > 1 else ''}{device}, {torch.get_num_threads()} threads",
-        "a step": f"{1000 * step_seconds:.0f} ms for {per_step} images",
-        "an epoch": f"{epoch:.0f} s, {steps} steps and validation; without sample grids",
-        "the run": f"{config.epochs * epoch / 60:.0f} minutes, {config.epochs} epochs",
+        "a step": f"{1000 * late:.0f} ms for {per_step} images",
+        "an epoch": f"{steps * late + validating:.0f} s, {steps} steps and validation; without sample grids",
+        "the run": f"{run / 60:.0f} minutes, {config.epochs} epochs{sooner}",
         "memory": f"{_peak_memory(device) / 2**30:.2f} GiB at its highest, data included",
     }
 

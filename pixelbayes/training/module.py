@@ -23,7 +23,7 @@ from pixelbayes.training.averaging import MovingAverage
 from pixelbayes.training.batches import OrderedBatches, ShuffledBatches
 from pixelbayes.training.compilation import compiled
 from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.objectives import Batch, Hybrid, Objective, chosen_objective
+from pixelbayes.training.objectives import Batch, Hybrid, Objective, chosen_objective, phases
 from pixelbayes.training.optimization import OptimizationConfig
 from pixelbayes.training.schedule import learning_rate_factor
 from pixelbayes.training.watch import Watch
@@ -241,7 +241,8 @@ class TrainingModule(NetworkModule):
     ):
         super().__init__(network, config, data, seed, augmentation)
         self.prior = class_prior(data, config.prior)
-        self.objective = self.compiled_objective = objective or chosen_objective(config, self.prior)
+        self.objective = objective or chosen_objective(config, self.prior)
+        self.compiled_objectives: dict[Objective, Objective] = {}
         self.classifier = BayesClassifier(Scorer(self.average, learning=True), torch.tensor(self.prior).log())
 
     @property
@@ -259,8 +260,8 @@ class TrainingModule(NetworkModule):
         return self.config.devices
 
     def on_fit_start(self) -> None:
-        if self.config.compile:
-            self.compiled_objective = compiled(self.objective, self.device)
+        if self.config.compile:  # each when it is first called
+            self.compiled_objectives = {each: compiled(each, self.device) for each in phases(self.objective)}
 
     def on_train_start(self) -> None:  # not on_fit_start, where a resumed run's step is not yet known
         if self.global_step == 0 and self.network.config.weight_norm and not self.config.start:
@@ -287,8 +288,10 @@ class TrainingModule(NetworkModule):
         return Batch(pixels, label, view, clean)
 
     def loss(self, index: Tensor) -> Tensor:
-        whole = len(index) == self.images_at_a_time  # an epoch's last images are not worth compiling for their number
-        objective = self.compiled_objective if whole else self.objective
+        early, late = phases(self.objective)
+        objective = early if self.current_epoch < self.config.posterior_from else late
+        if len(index) == self.images_at_a_time:  # an epoch's last images are not worth compiling for their number
+            objective = self.compiled_objectives.get(objective, objective)
         return objective(self.network, self.batch(index), self.key("training", index))
 
     def validation_step(self, index: Tensor, _: int) -> None:

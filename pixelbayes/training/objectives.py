@@ -54,6 +54,11 @@ def chosen_objective(config: TrainingConfig, prior: Sequence[float]) -> Objectiv
     return Hybrid(config.posterior_weight, config.posterior_temperature, torch.tensor(prior).log())
 
 
+def phases(objective: Objective) -> tuple[Objective, Objective]:
+    """What is minimised before the posterior counts, and from then on."""
+    return (objective.generative, objective) if isinstance(objective, Hybrid) else (objective, objective)
+
+
 class Hybrid(nn.Module):
     """Bits per dimension plus `weight` times the cross-entropy of the Bayes posterior: generative and discriminative.
 
@@ -84,6 +89,14 @@ class Hybrid(nn.Module):
     def temperature(self) -> float:
         """T, in nats."""
         return float(self.log_temperature.detach().exp())
+
+    def generative(self, network: PixelCNN, batch: Batch, key: Key) -> Tensor:
+        """Bits per dimension alone, of clean images where there are any; for epochs before the posterior counts.
+
+        T takes part without weight, so that processes that share a step all know it as learnt.
+        """
+        clean = batch if batch.clean is None else batch.clean
+        return generative(network, clean, key) + 0 * self.log_temperature
 
     def forward(self, network: PixelCNN, batch: Batch, key: Key) -> Tensor:
         log_prob = class_log_prob(network, batch, len(self.log_prior), key)  # (B, Y)

@@ -169,8 +169,33 @@ def test_the_history_of_a_hybrid_run_tells_bits_per_dimension_and_not_the_loss(t
     assert hybrid[0]["train/bits_per_dim"] == pytest.approx(plain[0]["train/bits_per_dim"], rel=1e-9)
 
 
+def test_the_posterior_may_count_after_epochs_of_likelihood_alone(tmp_path):
+    (plain, _), (hybrid, later) = (
+        fit(tiny_module(**settings), tmp_path / str(len(settings)), {})
+        for settings in ({}, {"posterior_weight": 5.0, "posterior_from": 1})
+    )
+    same = ("train/bits_per_dim", "val/bits_per_dim", "val/accuracy")
+    assert [hybrid[name] for name in same] == [plain[name] for name in same]
+    assert hybrid["train/temperature"] == pytest.approx(60.0)
+    assert later["train/temperature"] != hybrid["train/temperature"]
+
+
+def test_epochs_of_likelihood_alone_see_clean_images_where_the_likelihood_does():
+    network = randomised(tiny_model(dropout=0.0))
+    changed, clean = (Batch(random_images(2, network.config, seed=seed), torch.tensor([2, 0])) for seed in (3, 4))
+    found = Hybrid(0.3, 7.0, PRIOR).double().generative(network, changed._replace(clean=clean), key_of([0, 1]))
+    torch.testing.assert_close(found, generative(network, clean, key_of([0, 1])))
+
+
 @pytest.mark.parametrize(
-    "settings", [{"posterior_weight": -1}, {"posterior_temperature": 0}, {"posterior_weight": 1, "label_dropout": 0.1}]
+    "settings",
+    [
+        {"posterior_weight": -1},
+        {"posterior_from": 1},
+        {"posterior_weight": 1, "posterior_from": 100},
+        {"posterior_temperature": 0},
+        {"posterior_weight": 1, "label_dropout": 0.1},
+    ],
 )
 def test_a_hybrid_that_makes_no_sense_is_refused(settings):
     with pytest.raises(InputError, match="posterior"):

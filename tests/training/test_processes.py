@@ -29,11 +29,17 @@ def outcome(run):
     return weights, torch.tensor(rows, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("devices", "accumulate", "batch_size"), [(2, 1, 4), (3, 1, 4), (2, 2, 2)])
-def test_processes_that_share_each_batch_train_as_one(devices, accumulate, batch_size, tmp_path):
+HYBRID = {"posterior_weight": 1.0, "posterior_from": 1}
+
+
+@pytest.mark.parametrize(
+    ("devices", "accumulate", "batch_size", "objective"),
+    [(2, 1, 4, {}), (3, 1, 4, {}), (2, 2, 2, {}), (2, 1, 4, HYBRID)],
+)
+def test_processes_that_share_each_batch_train_as_one(devices, accumulate, batch_size, objective, tmp_path):
     data = tiny_images(train=9)  # batches of 4, 4 and 1: of the last there is none for all but one
     together = {"devices": devices, "accumulate": accumulate, "batch_size": batch_size}
-    for run, settings in (("one", {}), ("several", together)):
+    for run, settings in (("one", objective), ("several", together | objective)):
         fit(tiny_module(data=data, **settings), tmp_path / run, {})
     torch.testing.assert_close(outcome(tmp_path / "several"), outcome(tmp_path / "one"), rtol=1e-6, atol=1e-9)
 
