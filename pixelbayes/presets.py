@@ -1,4 +1,4 @@
-"""Named configs: the demo, and the systems that others have reported, each with the settings of its report.
+"""Named configs: the demo, the systems that others have reported, each with the settings of its report, and ours.
 
 What a report leaves unsaid is chosen here and said in a comment. The reports' learning rate falls by a factor once an
 epoch, on Adam; none had a moving average, a warm-up or a limit on the gradient. Their code's dropout took whole
@@ -87,6 +87,34 @@ BEST_PUBLIC = ExperimentConfig(
     ),
 )
 
+# Ours: likelihood first, which is faster, then the hybrid objective; flips as views, small shifts not told. What each
+# of these is worth stands in docs/results.md. On four CPU cores a few hours for some four thousand images.
+FLAGSHIP_CPU = ExperimentConfig(
+    data=IMAGES,
+    augmentation=AugmentationConfig(crop=3),
+    model=Architecture(fusion="film", num_filters=48, num_blocks=1, num_mixtures=5, dropout=0.1, views=2),
+    training=TrainingConfig(
+        epochs=60,
+        batch_size=16,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        ema_decay=0.998,
+        precision="bf16",
+        posterior_weight=1.0,
+        posterior_from=0.5,
+        posterior_temperature=80.0,
+        compile=True,
+    ),
+)
+
+# the same for a GPU: wider, three times as long
+FLAGSHIP = replace(
+    FLAGSHIP_CPU,
+    model=replace(FLAGSHIP_CPU.model, num_filters=128, dropout=0.3),
+    training=replace(FLAGSHIP_CPU.training, epochs=180, batch_size=32, posterior_from=1 / 3),
+)
+
 PRESETS: dict[str, ExperimentConfig] = {
     "digits": DIGITS,
     "report-000": REPORT_000,
@@ -102,4 +130,6 @@ PRESETS: dict[str, ExperimentConfig] = {
     "report-004": REPORT_004,
     "authors": AUTHORS,
     "best-public": BEST_PUBLIC,
+    "flagship": FLAGSHIP,
+    "flagship-cpu": FLAGSHIP_CPU,
 }

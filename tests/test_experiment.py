@@ -37,6 +37,27 @@ def read_csv(path):
 # train
 
 
+def test_a_run_may_end_with_figures_of_its_samples(pictures, tmp_path, quick_recipe, capsys):
+    assert train(pictures, tmp_path / "run", "--epochs", 1, "--samples", 2) == 0
+    assert "read as asked" in capsys.readouterr().out
+    folder = tmp_path / "run" / "evaluation" / "pictures-validation"
+    assert json.loads((folder / "quality.json").read_text())["n"] == 2 * len(CLASSES)
+    assert "KID" in (tmp_path / "run" / "index.html").read_text()
+
+
+def test_samples_that_cannot_be_are_refused_before_anything_is_trained(pictures, tmp_path, capsys):
+    assert train(pictures, tmp_path / "run", "--samples", -1) == 2
+    assert "-1 samples of each class, expected at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_of_views_is_scored_in_all_of_them(pictures, tmp_path):
+    assert train(pictures, tmp_path / "run", "--epochs", 1, "--views", 4) == 0
+    for name in ("calibration.json", "metrics.json"):
+        found = json.loads((tmp_path / "run" / name).read_text())
+        assert (found["views"], found["combine"]) == (4, "mean")
+
+
 def test_a_run_folder_holds_all_that_a_run_has_found(finished_run):
     files = {path.relative_to(finished_run).as_posix() for path in finished_run.rglob("*") if path.is_file()}
     assert files == {

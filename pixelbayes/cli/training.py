@@ -22,6 +22,9 @@ def train(arguments: list[str]) -> None:
 
     parser = ConfigParser(experiment.ExperimentConfig, presets.PRESETS, **about(train))
     parser.add_argument("--dry-run", action="store_true", help="show config, size, time and memory; train nothing")
+    parser.add_argument(
+        "--samples", type=int, default=0, metavar="N", help="at the end, FID and KID of N samples of each class"
+    )
     add_run(parser)
     config, other = parser.parse_config(with_config_of_run(arguments))
     if other.print_config:
@@ -31,7 +34,7 @@ def train(arguments: list[str]) -> None:
         show_pairs("Estimate", experiment.dry_run(config))
     else:
         run = run_folder(other, f"{source_name(config)}-{fusion_name(config)}")
-        finish(experiment.train(config, run, resume=other.resume), run)
+        finish(experiment.train(config, run, resume=other.resume, samples=other.samples), run)
 
 
 def baseline(arguments: list[str]) -> None:

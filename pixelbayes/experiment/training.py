@@ -11,8 +11,9 @@ from pixelbayes.devices import is_first_process, pick_device
 from pixelbayes.evaluation.calibrate import calibrate
 from pixelbayes.evaluation.results import write_results
 from pixelbayes.experiment.config import ExperimentConfig, build_network
+from pixelbayes.experiment.evaluation import EvaluationConfig, evaluation_folder, examine
 from pixelbayes.experiment.measuring import measured
-from pixelbayes.experiment.quality import FeatureConfig, prepare_features
+from pixelbayes.experiment.quality import FeatureConfig, SamplingConfig, prepare_features
 from pixelbayes.inference import sample_classes
 from pixelbayes.progress import tracker
 from pixelbayes.runs import augmented_images, begin, command_line, run_facts
@@ -22,18 +23,23 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: ExperimentConfig, run: Path, *, resume: bool = False, report_on: str = "validation"
+    config: ExperimentConfig, run: Path, *, resume: bool = False, report_on: str = "validation", samples: int = 0
 ) -> dict[str, Any]:
     """Trains a network into a run folder, then measures and shows its best weights.
+
+    A network of views is scored in all of them, by their mean, at the temperature that is fitted to it.
 
     Args:
         config: What to do.
         run: The run folder; receives config, weights, history, metrics, pictures and index.html.
         resume: Go on with the run in that folder, if there is one.
         report_on: The split to measure at the end.
+        samples: At the end so many of each class are drawn and measured too, as by `examine`, on the features that the
+            config names for measuring them while training.
 
     Returns:
-        The figures, as in metrics.json; under `torchrun` those of the first process, of any other none.
+        The figures, as in metrics.json, and those of the samples under "quality"; under `torchrun` those of the first
+        process, of any other none.
 
     Raises:
         InputError: If the data is faulty, or the folder holds a run already, or another one than is to be resumed.
@@ -43,6 +49,10 @@ def train(
     from pixelbayes.training.fitting import fit  # Lightning takes seconds to import
     from pixelbayes.training.module import TrainingModule
 
+    look = EvaluationConfig(
+        samples=SamplingConfig(count=samples, seed=config.seed) if samples else None,
+        features=FeatureConfig(features=config.training.quality_features),
+    )
     data = begin(config, run, resume=resume, report_on=report_on)
     network = build_network(config, data)
     module = TrainingModule(network, config.training, data, config.seed, augmentation=config.augmentation)
@@ -52,24 +62,29 @@ def train(
         return {}
     trained = _calibrated(run, checkpoint.load(run, pick_device(config.training.device)), data, config)
     measurement = measured(trained, data.split(report_on), report_on)
-    samples = sample_classes(
+    shown = sample_classes(
         trained.network,
         range(len(trained.class_names)),
         config.training.samples_per_class,
         seed=config.seed,
         track=tracker("sampling, row by row"),
     )
-    return write_results(
+    figures = write_results(
         run,
         trained,
         measurement,
         source=config.data.source,
         split=report_on,
-        samples=samples,
+        samples=shown,
         figures={"augmented": augmented_images(data, config.augmentation, config.seed)},
         command=trained.about["command"],
         facts=run_facts(trained, config, history),
     )
+    if not look.samples:
+        return figures
+    source = config.data.source
+    out = evaluation_folder(run, source, report_on)
+    return examine(run, source, report_on, out, look, device=config.training.device)[2]
 
 
 def dry_run(config: ExperimentConfig) -> dict[str, str]:
@@ -82,7 +97,8 @@ def dry_run(config: ExperimentConfig) -> dict[str, str]:
 
 def _calibrated(run: Path, trained: Checkpoint, data: ImageData, config: ExperimentConfig) -> Checkpoint:
     """The network with a temperature fitted on validation, and kept beside its weights, where that can be done."""
-    measurement = measured(trained, data.split("validation"), "validation")
+    how = {"views": config.model.views, "combine": "mean"} if config.model.views > 1 else {}
+    measurement = measured(trained, data.split("validation"), "validation", **how)
     if measurement.calibration is None:  # no labels, or one class alone
         return trained
     fitted = calibrate(trained, measurement, config.data.source, "validation")

@@ -11,13 +11,9 @@ from pixelbayes.training.optimization import OptimizationConfig
 class TrainingConfig(OptimizationConfig):
     """How a network is trained."""
 
-    start: str = (
-        ""  # a run or weights file whose network is trained on: of this run's shape and classes, told of views or not
-    )
+    start: str = ""  # a run or weights file whose network is trained on; only views and changes may be told anew
     posterior_weight: float = 0.0  # lambda of the hybrid objective: of the Bayes posterior's cross-entropy; 0 for none
-    posterior_from: int = (
-        0  # epochs that learn likelihood alone, which takes a fraction of the time, before that counts
-    )
+    posterior_from: float = 0.0  # share of the epochs that learn likelihood alone, which is faster, before that counts
     posterior_temperature: float = 60.0  # T to begin with of the softmax of log p(x | c) / T in it, in nats; learnt
     clean_likelihood: bool = False  # its bits per dimension are of clean images, its posterior of augmented ones
     label_dropout: float = 0.0  # share of images whose label is not told, so that log p(x) and guidance are learnt too
@@ -48,10 +44,8 @@ class TrainingConfig(OptimizationConfig):
             raise InputError(f"posterior_weight is {self.posterior_weight}, expected 0 or more")
         if not self.posterior_temperature > 0:
             raise InputError(f"posterior_temperature is {self.posterior_temperature}, expected a number above 0")
-        if not 0 <= self.posterior_from < self.epochs:
-            raise InputError(
-                f"posterior_from is {self.posterior_from}, expected 0 or more, less than epochs, {self.epochs}"
-            )
+        if not 0 <= self.posterior_from < 1:
+            raise InputError(f"posterior_from is {self.posterior_from}, expected at least 0 and below 1")
         if self.posterior_from and not self.posterior_weight:
             raise InputError("posterior_from is given, but posterior_weight is 0: no epoch learns from the posterior")
         if self.clean_likelihood and not self.posterior_weight:
@@ -62,3 +56,8 @@ class TrainingConfig(OptimizationConfig):
             raise InputError("label_dropout and posterior_weight exclude each other: the posterior is told every class")
         if not 0 <= self.label_dropout <= 1:
             raise InputError(f"label_dropout is {self.label_dropout}, expected a probability")
+
+    @property
+    def generative_epochs(self) -> int:
+        """Epochs that learn likelihood alone, before the posterior counts; the last is never one of them."""
+        return int(self.posterior_from * self.epochs)

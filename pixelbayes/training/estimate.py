@@ -49,12 +49,16 @@ def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict
 
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         late = seconds_of_step(objective)
-        early = seconds_of_step(phases(objective)[0]) if config.posterior_from else late
+        early = seconds_of_step(phases(objective)[0]) if config.generative_epochs else late
         score_seconds = _seconds(lambda: classifier.log_prob(x))
     steps = -(-len(train) // (config.batch_size * config.accumulate))
     validating = len(validation) / len(index) * score_seconds
-    run = config.epochs * (steps * late + validating) - config.posterior_from * steps * (late - early)
-    sooner = f", {config.posterior_from} of them of {steps * early + validating:.0f} s" if config.posterior_from else ""
+    run = config.epochs * (steps * late + validating) - config.generative_epochs * steps * (late - early)
+    sooner = (
+        f", {config.generative_epochs} of them of {steps * early + validating:.0f} s"
+        if config.generative_epochs
+        else ""
+    )
     return {
         "parameters": f"{sum(weight.numel() for weight in network.parameters()):,}",
         "images": f"{len(train):,} to train, {len(validation):,} to validate, {len(data.class_names)} classes",

@@ -289,7 +289,7 @@ class TrainingModule(NetworkModule):
 
     def loss(self, index: Tensor) -> Tensor:
         early, late = phases(self.objective)
-        objective = early if self.current_epoch < self.config.posterior_from else late
+        objective = early if self.current_epoch < self.config.generative_epochs else late
         if len(index) == self.images_at_a_time:  # an epoch's last images are not worth compiling for their number
             objective = self.compiled_objectives.get(objective, objective)
         return objective(self.network, self.batch(index), self.key("training", index))

@@ -32,7 +32,7 @@ def test_an_estimate_is_of_whole_steps_however_many_batches_they_hold():
 def test_an_estimate_is_of_the_objective_that_the_config_chooses(monkeypatch):
     passes, own = [], Hybrid.forward
     monkeypatch.setattr(Hybrid, "forward", lambda self, *inputs: passes.append(1) or own(self, *inputs))
-    hybrid = TrainingConfig(epochs=7, batch_size=4, posterior_weight=1.0, posterior_from=5, device="cpu")
+    hybrid = TrainingConfig(epochs=7, batch_size=4, posterior_weight=1.0, posterior_from=0.75, device="cpu")
     found = estimate(tiny_model().float(), hybrid, tiny_images())
     assert passes
     assert ", 7 epochs, 5 of them of " in found["the run"]

@@ -172,7 +172,7 @@ def test_the_history_of_a_hybrid_run_tells_bits_per_dimension_and_not_the_loss(t
 def test_the_posterior_may_count_after_epochs_of_likelihood_alone(tmp_path):
     (plain, _), (hybrid, later) = (
         fit(tiny_module(**settings), tmp_path / str(len(settings)), {})
-        for settings in ({}, {"posterior_weight": 5.0, "posterior_from": 1})
+        for settings in ({}, {"posterior_weight": 5.0, "posterior_from": 0.5})
     )
     same = ("train/bits_per_dim", "val/bits_per_dim", "val/accuracy")
     assert [hybrid[name] for name in same] == [plain[name] for name in same]
@@ -191,8 +191,8 @@ def test_epochs_of_likelihood_alone_see_clean_images_where_the_likelihood_does()
     "settings",
     [
         {"posterior_weight": -1},
-        {"posterior_from": 1},
-        {"posterior_weight": 1, "posterior_from": 100},
+        {"posterior_from": 0.5},
+        {"posterior_weight": 1, "posterior_from": 1.0},
         {"posterior_temperature": 0},
         {"posterior_weight": 1, "label_dropout": 0.1},
     ],

@@ -29,7 +29,7 @@ def outcome(run):
     return weights, torch.tensor(rows, dtype=torch.float64)
 
 
-HYBRID = {"posterior_weight": 1.0, "posterior_from": 1}
+HYBRID = {"posterior_weight": 1.0, "posterior_from": 0.5}
 
 
 @pytest.mark.parametrize(
