@@ -6,7 +6,7 @@ from pixelbayes.cli.common import Command
 from pixelbayes.cli.course import course
 from pixelbayes.cli.measuring import calibrate, evaluate, explain, report
 from pixelbayes.cli.training import baseline, compare, demo, train
-from pixelbayes.cli.using import classify, import_network, sample
+from pixelbayes.cli.using import average, classify, import_network, sample
 from pixelbayes.errors import DivergedError, InputError, InterruptedRunError
 from pixelbayes.version import __version__
 
@@ -16,6 +16,7 @@ COMMANDS: dict[str, Command] = {
     "baseline": baseline,
     "evaluate": evaluate,
     "calibrate": calibrate,
+    "average": average,
     "report": report,
     "sample": sample,
     "classify": classify,

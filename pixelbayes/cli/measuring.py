@@ -20,6 +20,15 @@ def evaluate(arguments: list[str]) -> None:
     """Measure a network on a split of images: accuracy, calibration, bits per dimension, and more if asked."""
     parser = parser_of(evaluate)
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument(
+        "--with",
+        dest="members",
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="further runs, of the same classes and pixels: an ensemble is measured, and --combine says how they make "
+        "one; not with --samples or --against",
+    )
     parser.add_argument("--data", required=True, help=DATA_HELP)
     parser.add_argument("--split", default="validation", help="train, validation or test (default: %(default)s)")
     parser.add_argument(
@@ -45,7 +54,7 @@ def evaluate(arguments: list[str]) -> None:
     from pixelbayes.evaluation.predictions import prediction_rows, submission_rows
     from pixelbayes.files import csv_text, write_text
 
-    out = options.out or experiment.evaluation_folder(Path(options.run), options.data, options.split)
+    out = options.out or experiment.evaluation_folder(Path(options.run), options.data, options.split, options.members)
     config = experiment.EvaluationConfig(
         samples=_samples(options),
         features=features_of(options),
@@ -59,6 +68,7 @@ def evaluate(arguments: list[str]) -> None:
         options.split,
         out,
         config,
+        members=options.members,
         device=options.device,
         views=options.views,
         combine=options.combine,
@@ -71,6 +81,9 @@ def evaluate(arguments: list[str]) -> None:
     if options.submission:
         write_text(options.submission, csv_text(submission_rows(measurement)))
     show_figures(figures)
+    if options.members:
+        how = "as one density" if measurement.combine == "density" else "by the mean of their log-probabilities"
+        print(f"{trained.description}: {', '.join([options.run, *options.members])}; {how}")
     if trained.stale_calibration:
         print("the temperature beside these weights was fitted to others and is not used; run `pixelbayes calibrate`")
     print(f"folder: {out}\nopen {out / 'index.html'}")

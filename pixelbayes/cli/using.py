@@ -119,3 +119,32 @@ def import_network(arguments: list[str]) -> None:
     network = import_course_network(options.network, image_size=size, class_names=tuple(options.class_names))
     checkpoint.save(network, path)
     print(f"wrote {path}")
+
+
+def average(arguments: list[str]) -> None:
+    """Average the weights of runs that began from the same weights (`--start`), or of epochs of one run, into one."""
+    parser = parser_of(average)
+    parser.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="+",
+        help=f"{RUN_HELP}; two or more of equal configs. Of runs that began apart the mean knows nothing: "
+        "`evaluate --with` makes an ensemble of those",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the weights file to make")
+    options = parser.parse_args(arguments)
+    if options.out.suffix != ".safetensors":
+        raise InputError(f"{options.out}: a weights file is made, whose name ends in .safetensors; give such an --out")
+    if options.out.exists():
+        raise InputError(f"{options.out} exists already; give another --out")
+
+    from dataclasses import replace
+
+    from pixelbayes import checkpoint
+    from pixelbayes.merging import average_weights
+    from pixelbayes.runs import command_line
+
+    found = average_weights([checkpoint.load(run) for run in options.runs], options.runs)
+    checkpoint.save(replace(found, about={**found.about, "command": command_line()}), options.out)
+    print(f"wrote {options.out}, the mean of {len(options.runs)} networks: {', '.join(options.runs)}")
+    print(f"`pixelbayes calibrate {options.out} --data DATA` fits its temperature, `evaluate` tells what it is worth")

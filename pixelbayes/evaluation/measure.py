@@ -1,8 +1,8 @@
 """What a network is worth on a split: one pass over its images, everything else follows."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,9 +16,11 @@ from pixelbayes.evaluation.classification import Classification
 from pixelbayes.evaluation.selective import RiskCoverage
 from pixelbayes.evaluation.tempering import cross_fitted, fingerprint, fit_temperature
 from pixelbayes.fusion import NO_LABEL
-from pixelbayes.inference import BayesClassifier, Combine, OneByOne, Scorer, Viewed, combined, score
+from pixelbayes.inference import BayesClassifier, Combine, Ensemble, OneByOne, Scorer, Viewed, combined, score
 from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.likelihood import bits_per_dim
+from pixelbayes.merging import check_alike
+from pixelbayes.model import PixelCNN
 from pixelbayes.pixels import to_x
 from pixelbayes.progress import Tracker, no_progress
 from pixelbayes.views import COUNTS
@@ -39,7 +41,7 @@ class Calibrated:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What a network says of a split's images, and the figures that follow from it.
+    """What a network, or an ensemble, says of a split's images, and the figures that follow from it.
 
     Args:
         split: The images.
@@ -117,6 +119,7 @@ def measure(
     checkpoint: Checkpoint,
     split: Split,
     *,
+    members: Sequence[Checkpoint] = (),
     views: int | None = None,
     combine: Combine | None = None,
     batch_size: int = 64,
@@ -128,6 +131,8 @@ def measure(
     Args:
         checkpoint: The network, on the device to use.
         split: Images on the network's own levels and size.
+        members: Further networks on that device, which make an ensemble with it: all views of all of them make one. No
+            temperature that is stored is used then, since it was fitted to one network.
         views: Views of each image to score, of which the network must have been told; None for what its temperature was
             fitted to, or 1.
         combine: How they make one, see `inference.combined`; None likewise, or "density". Bits per dimension are
@@ -138,29 +143,35 @@ def measure(
 
     Raises:
         InputError: If the images are not of the network's channels and size, a label is beyond its classes, or views
-            beyond its own.
+            beyond its own; or if the members are not of the same classes, pixels and prior.
     """
     check_fit(checkpoint, split)
+    everyone = (checkpoint, *members)
+    check_alike(everyone)
     fitted = checkpoint.calibration
     views = views or (fitted.views if fitted else 1)
     combine = combine or (fitted.combine if fitted else "density")
-    if views > checkpoint.network.config.views or views not in COUNTS:
-        known = ", ".join(str(count) for count in COUNTS if count <= checkpoint.network.config.views)
-        raise InputError(f"views is {views}, but this network can score {known}; train one with model.views for more")
+    _check_views(views, [each.network for each in everyone])
     config = checkpoint.network.config
     device = next(checkpoint.network.parameters()).device
     classes = len(checkpoint.class_names)
-    density = OneByOne(checkpoint.network) if plain else Scorer(checkpoint.network, rows=views * len(split) * classes)
-    viewed = Viewed(density, views)
-    score_views = partial(viewed.view_log_prob, num_classes=classes)
+    rows = views * len(split) * classes
+    viewed = [
+        Viewed(OneByOne(each.network) if plain else Scorer(each.network, rows=rows), views, combine)
+        for each in everyone
+    ]
+
+    def score_views(x: Tensor) -> Tensor:
+        return torch.cat([each.view_log_prob(x, classes) for each in viewed])  # (M V, B, Y), M networks
+
     score_views(to_x(split.pixels[:1].to(device), config.levels))  # the first pass is slower
     began = time.perf_counter()
     each = score(score_views, split.pixels, config.levels, batch_size=batch_size, device=device, track=track)
     speed = len(split) / (time.perf_counter() - began)
     log_prob = combined(each, "density")  # (N, Y)
-    classifier = BayesClassifier(viewed, checkpoint.log_prior)
+    classifier = BayesClassifier(Ensemble(viewed, combine), checkpoint.log_prior)
     return _measured(
-        _for_views(checkpoint, views, combine),
+        replace(checkpoint, calibration=None) if members else _for_views(checkpoint, views, combine),
         split,
         combined(each, combine),
         checkpoint.log_prior,
@@ -185,6 +196,14 @@ def measure_baseline(checkpoint: BaselineCheckpoint, split: Split, *, batch_size
     logits = torch.cat([network(to_x(batch.to(device), levels)).double().cpu() for batch in batches])
     speed = len(split) / (time.perf_counter() - began)
     return _measured(checkpoint, split, logits, torch.zeros(logits.shape[1]), images_per_second=speed)
+
+
+def _check_views(views: int, networks: Sequence[PixelCNN]) -> None:
+    told = min(network.config.views for network in networks)
+    if views > told or views not in COUNTS:
+        known = ", ".join(str(count) for count in COUNTS if count <= told)
+        who, ask = ("this network", "") if len(networks) == 1 else ("these networks together", "ask for that, or ")
+        raise InputError(f"views is {views}, but {who} can score {known}; {ask}train one with model.views for more")
 
 
 def _for_views(checkpoint: Checkpoint, views: int, combine: Combine) -> Checkpoint:

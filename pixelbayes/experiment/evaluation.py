@@ -2,25 +2,25 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from pixelbayes import checkpoint
 from pixelbayes.checkpoint import Checkpoint, Trained
 from pixelbayes.data import load_data
-from pixelbayes.devices import pick_device
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.generation import read_samples
 from pixelbayes.evaluation.measure import Measurement, check_fit
 from pixelbayes.evaluation.report import run_report
-from pixelbayes.evaluation.report.record import EVALUATIONS, QUALITY
+from pixelbayes.evaluation.report.record import EVALUATIONS, QUALITY, distinct_names
 from pixelbayes.evaluation.results import PAGE, clear_results, write_results
-from pixelbayes.experiment.measuring import data_for, measured
+from pixelbayes.experiment.measuring import data_for, load_to_measure, measured
 from pixelbayes.experiment.outside import images_outside, set_against
 from pixelbayes.experiment.quality import FeatureConfig, Judge, SamplingConfig, draw
 from pixelbayes.files import safe_name, write_text
+from pixelbayes.merging import EnsembleCheckpoint
 from pixelbayes.runs import CONFIG, check_folder, command_line, new_run_folder
 
 SAMPLES = "samples"  # in the folder of an evaluation: the images drawn for it
@@ -38,11 +38,17 @@ class EvaluationConfig:
     overwrite: bool = False  # other samples in the folder give way
 
 
-def evaluation_folder(run: Path, source: str, split: str) -> Path:
-    """In the run's own folder, by the name of data and split; of a weights file, a new one under runs/."""
+def evaluation_folder(run: Path, source: str, split: str, members: Sequence[str | Path] = ()) -> Path:
+    """In the run's own folder, by the name of data and split; of a weights file, a new one under runs/.
+
+    That of an ensemble says so, and with which runs: it stands beside that of the run alone.
+    """
     if not run.is_dir():
         return new_run_folder("evaluation")
-    return run / EVALUATIONS / safe_name(f"{Path(source.rpartition(':')[2]).name}-{split}")
+    name = f"{Path(source.rpartition(':')[2]).name}-{split}"
+    if members:
+        name += "-with-" + "-".join(distinct_names([run, *map(Path, members)])[1:])
+    return run / EVALUATIONS / safe_name(name)
 
 
 def examine(
@@ -52,10 +58,11 @@ def examine(
     out: Path,
     config: EvaluationConfig = EvaluationConfig(),
     *,
+    members: Sequence[str | Path] = (),
     device: str = "auto",
     **how: Any,
 ) -> tuple[Trained, Measurement, dict[str, Any]]:
-    """Measures a network on a split and leaves figures, predictions, pictures and a report in a folder.
+    """Measures a network or an ensemble on a split; leaves figures, predictions, pictures and a report in a folder.
 
     What is killed half-way does not draw its samples again. The network and what stands beside it stay as they are.
 
@@ -64,20 +71,28 @@ def examine(
         source: The data, as in `DataConfig`.
         split: The images to measure on; the real images of FID and KID too.
         out: The folder; an evaluation that stands there is replaced.
-        config: What else to look at.
+        config: What else to look at; of an ensemble nothing else.
+        members: Further runs or weights files, which make an ensemble with it.
         how: Views, combine and plain of `measure`.
 
     Returns:
-        The network, its measurement, and all figures, as in metrics.json and, under "quality", quality.json.
+        The network or ensemble, its measurement, and all figures, as in metrics.json and, under "quality",
+        quality.json.
 
     Raises:
         InputError: If the network does not fit the data, or has no density where one is needed; if samples, features or
-            the other data cannot be had; or the folder is a run's own.
+            the other data cannot be had; or the folder is a run's own; or the networks of an ensemble do not fit each
+            other.
     """
     check_folder(out)
     if (out / CONFIG).is_file():
         raise InputError(f"{out} is a run folder, whose own results would be lost; give another --out")
-    trained = checkpoint.load_any(run, pick_device(device))
+    if members and (config.samples is not None or config.against):
+        raise InputError(
+            "an ensemble is measured on images alone: samples, and the scores against other data, are of one network; "
+            "ask for them without --with"
+        )
+    trained = load_to_measure(run, members, device=device)
     images = load_data(data_for(trained, source)).split(split)
     check_fit(trained, images)
     samples = judge = others = quality = None  # what is wrong with any of them is told before anything takes long
@@ -92,6 +107,11 @@ def examine(
     measurement = measured(trained, images, split, **how)
     pictures: dict[str, Figure | None] = {}
     more: dict[str, Any] = {}
+    if isinstance(trained, EnsembleCheckpoint):
+        more["ensemble"] = [
+            {"run": str(name), "weights": each.digest}
+            for name, each in zip([run, *members], trained.members, strict=True)
+        ]
     if others is not None:
         names = (f"{source}, {split}", f"{config.against}, {config.against_split}")
         found, pictures["separation"] = set_against(_density(trained, run), measurement, others, names)
@@ -111,7 +131,7 @@ def examine(
         figures=pictures,
         more=more,
         command=command_line(),
-        facts={"weights": trained.digest, "run": str(run)},
+        facts={"weights": trained.digest, "run": ", ".join(map(str, [run, *members]))},
     )
     if (Path(run) / PAGE).is_file() and out.parent == Path(run) / EVALUATIONS:
         run_report([Path(run)]).write(Path(run) / PAGE)  # which shows this evaluation too

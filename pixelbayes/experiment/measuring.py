@@ -1,7 +1,7 @@
 """From weights and labelled images to figures, and to a temperature."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,9 @@ from pixelbayes.devices import pick_device
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.calibrate import calibrate as fit_to
 from pixelbayes.evaluation.measure import Measurement, measure, measure_baseline
+from pixelbayes.merging import CUT, EnsembleCheckpoint
 from pixelbayes.progress import tracker
 from pixelbayes.temperature import FittedTemperature
-
-CUT = ("validation_fraction", "test_fraction", "split_seed")  # of DataConfig: how a source without splits is divided
 
 
 def data_for(trained: Trained, source: str, image_size: tuple[int, int] | None = None) -> DataConfig:
@@ -32,29 +31,52 @@ def data_for(trained: Trained, source: str, image_size: tuple[int, int] | None =
     return dataclasses.replace(fitting, image_size=image_size) if image_size else fitting
 
 
+def load_to_measure(run: str | Path, members: Sequence[str | Path] = (), *, device: str = "auto") -> Trained:
+    """Loads a run's network, of either kind; with members, which are further runs, an ensemble of all.
+
+    Raises:
+        InputError: If one of an ensemble has no density, or they are not of the same classes, pixels and prior.
+    """
+    where = pick_device(device)
+    if not members:
+        return checkpoint.load_any(run, where)
+    runs = [run, *members]
+    return EnsembleCheckpoint.of([checkpoint.load(each, where) for each in runs], [str(each) for each in runs])
+
+
 def evaluate(
-    run: str | Path, source: str, split: str, *, device: str = "auto", **how: Any
+    run: str | Path,
+    source: str,
+    split: str,
+    *,
+    members: Sequence[str | Path] = (),
+    device: str = "auto",
+    **how: Any,
 ) -> tuple[Trained, Measurement]:
     """Measures a run's best weights, or a weights file, on a split of any data with its classes; changes no file.
 
-    `how` are views, combine and plain of `measure`.
+    With members, which are further runs, it measures the ensemble of all. `how` are views, combine and plain of
+    `measure`.
     """
-    trained = checkpoint.load_any(run, pick_device(device))
+    trained = load_to_measure(run, members, device=device)
     images = load_data(data_for(trained, source)).split(split)
     return trained, measured(trained, images, split, **how)
 
 
 def measured(trained: Trained, images: Split, name: str, **how: Any) -> Measurement:
-    """The measurement of a network of either kind.
+    """The measurement of a network of either kind, or of an ensemble.
 
     Args:
-        trained: The network.
+        trained: The network, or networks.
         images: What to measure it on.
         name: What the progress bar calls them.
-        how: Views, combine and plain of `measure`; nothing to a dedicated classifier.
+        how: Members, views, combine and plain of `measure`; nothing to a dedicated classifier.
     """
     if isinstance(trained, BaselineCheckpoint):
         return measure_baseline(trained, images)
+    if isinstance(trained, EnsembleCheckpoint):
+        first, *others = trained.members
+        return measured(first, images, name, members=others, **how)
     assert isinstance(trained, Checkpoint)
     return measure(trained, images, **how, track=tracker(f"scoring {name}"))
 

@@ -3,6 +3,7 @@
 from pixelbayes.inference.cached import CachedSampler, sample_cached
 from pixelbayes.inference.classifier import BayesClassifier, ClassDensity, Density, score
 from pixelbayes.inference.completion import Given
+from pixelbayes.inference.ensemble import Ensemble
 from pixelbayes.inference.sampler import sample, sampling_noise
 from pixelbayes.inference.scoring import Scorer
 from pixelbayes.inference.series import sample_class, sample_classes, sample_images
@@ -14,6 +15,7 @@ __all__ = [
     "ClassDensity",
     "Combine",
     "Density",
+    "Ensemble",
     "Given",
     "OneByOne",
     "Scorer",
