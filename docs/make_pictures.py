@@ -1,4 +1,4 @@
-"""Draws the pictures of theory.md and evaluation.md with the package itself: `python docs/make_pictures.py`, a minute.
+"""Draws the pictures of README and docs/ with the package itself: `python docs/make_pictures.py`, a minute.
 
 One function for each picture, named as its file; every number in them is computed or measured here.
 """
@@ -22,11 +22,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
+import pixelbayes
 import pixelbayes.model
 from pixelbayes.data import DataConfig, Split, load_data
 from pixelbayes.evaluation.calibration import Calibration
 from pixelbayes.evaluation.explanation import Explanation, log_likelihood_ratio, rivals
-from pixelbayes.evaluation.figures import explanations
+from pixelbayes.evaluation.figures import explanations, image_grid
 from pixelbayes.evaluation.figures.confusion import SHADES
 from pixelbayes.evaluation.figures.style import (
     BLUE,
@@ -609,11 +610,22 @@ def digits_network() -> tuple[int, Split, PixelCNN]:
     return levels, data.split("test"), trained_briefly(to_x(train.pixels, levels), levels, train.labels).eval()
 
 
+# 6. What comes with the package
+
+
+def food_and_fur() -> Figure:
+    """The first samples of each class, none picked out."""
+    trained = pixelbayes.load("food-and-fur")
+    pixels = pixelbayes.sample_classes(trained.network, range(len(trained.class_names)), 10, seed=0)
+    return image_grid(pixels, trained.preprocessing.levels, trained.class_names)
+
+
 THEORY = (
     order, saturation, kernels, receptive_field, without_shift, leak, blind_spot, mixture, edges, coefficients,
     inverse_cdf,
 )  # fmt: skip
 EVALUATION = (few_images, explanation, outliers)
+SHIPPED = (food_and_fur,)
 
 
 def main(folder: Path = PICTURES, drawings: Iterable[Callable[[], Figure]] = THEORY) -> None:
@@ -623,4 +635,4 @@ def main(folder: Path = PICTURES, drawings: Iterable[Callable[[], Figure]] = THE
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]), drawings=THEORY + EVALUATION)
+    main(*map(Path, sys.argv[1:]), drawings=THEORY + EVALUATION + SHIPPED)

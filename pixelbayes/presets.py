@@ -15,7 +15,7 @@ from pixelbayes.training import TrainingConfig
 # scikit-learn's 8x8 handwritten digits: a run that ends within minutes on two cores
 DIGITS = ExperimentConfig(
     data=DataConfig(source="digits"),
-    model=Architecture(fusion="film", num_filters=40, num_blocks=1, num_mixtures=3, dropout=0.5),
+    model=Architecture(fusion="film:mlp=one-hot", num_filters=40, num_blocks=1, num_mixtures=3, dropout=0.5),
     training=TrainingConfig(
         epochs=24, batch_size=32, learning_rate=3e-3, ema_decay=0.99, samples_per_class=10, sample_every=5
     ),

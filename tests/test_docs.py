@@ -83,6 +83,15 @@ def test_the_pictures_of_the_theory_can_be_drawn_again(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_picture_of_what_comes_with_the_package_can_be_drawn_again(tmp_path):
+    script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+    script["main"](tmp_path, script["SHIPPED"])
+    drawn = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert drawn.keys() <= {Path(target).name for target in links(ROOT / "README.md")}
+    assert max(drawn.values()) < 400_000
+
+
+@pytest.mark.slow
 def test_the_pictures_of_the_evaluation_can_be_drawn_again(tmp_path):
     script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
     script["main"](tmp_path, script["EVALUATION"])

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -22,10 +24,31 @@ def test_a_network_of_the_package_is_loaded_by_name_calibrated_and_says_how_it_c
     assert {weight.dtype for weight in trained.network.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("name", shipped_names())
+def test_a_network_of_the_package_has_a_card_of_these_very_weights(name):
+    trained = pixelbayes.load(name)
+    card = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    assert trained.digest in card
+    assert trained.about["command"] in card
+    assert all(class_name in card for class_name in trained.class_names)
+
+
 def test_the_network_of_digits_reads_digits_as_its_card_says():
     _, measurement = experiment.evaluate("digits", "digits", "test", device="cpu")
     assert measurement.classification.accuracy == pytest.approx(0.98, abs=0.02)
     assert measurement.bits_per_dim == pytest.approx(1.66, abs=0.02)
+
+
+IMAGES = Path(__file__).parents[2] / "shared" / "data" / "cpen455"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IMAGES.is_dir(), reason=f"needs {IMAGES}")
+def test_the_network_of_photographs_reads_them_as_its_card_says():
+    _, measurement = experiment.evaluate("food-and-fur", f"csv:{IMAGES}", "validation", device="cpu")
+    assert (measurement.views, measurement.combine) == (2, "mean")
+    assert measurement.classification.accuracy == pytest.approx(0.9037, abs=0.005)  # rounding may turn an image or two
+    assert measurement.bits_per_dim == pytest.approx(3.9344, abs=0.001)
 
 
 def test_a_folder_of_that_name_goes_first(finished_run, tmp_path, monkeypatch):
