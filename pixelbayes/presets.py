@@ -88,7 +88,7 @@ BEST_PUBLIC = ExperimentConfig(
 )
 
 # Ours: likelihood first, which is faster, then the hybrid objective; flips as views, small shifts not told. What each
-# of these is worth stands in docs/results.md. On four CPU cores a few hours for some four thousand images.
+# of these is worth stands in docs/results.md. Put together from three runs, not yet run whole.
 FLAGSHIP_CPU = ExperimentConfig(
     data=IMAGES,
     augmentation=AugmentationConfig(crop=3),
