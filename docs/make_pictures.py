@@ -250,8 +250,8 @@ def blind_spot() -> Figure:
 class HorizontalAlone(PixelCNN):
     """A PixelCNN through whose vertical stack no gradient flows."""
 
-    def stem(self, x: Tensor, features: Features) -> Stacks:
-        vertical, horizontal = super().stem(x, features)
+    def stem(self, x: Tensor, features: Features, shown: Tensor | None = None) -> Stacks:
+        vertical, horizontal = super().stem(x, features, shown)
         return vertical.detach(), horizontal
 
 

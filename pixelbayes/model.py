@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelbayes.context import shown as draw_shown
 from pixelbayes.errors import InputError
 from pixelbayes.fusion import Condition, FusionShape, ViewFiLM, fusion_maker
 from pixelbayes.fusion.base import INPUT, OUTPUT, STEM, Features, Site
@@ -47,6 +48,8 @@ class Architecture:
     likelihood: Literal["logistics", "categorical"] = "logistics"  # a mixture of logistics, a softmax over levels
     num_mixtures: int = 5  # K, logistics per pixel
     dropout: float = 0.5  # probability of dropping an activation
+    context_dropout: float = 0.0  # probability of hiding a patch of the image, in training, from what must tell it
+    context_patch: int = 1  # side of those patches, in pixels
     normalise: bool = False  # the network reads x less the training images' mean, over their deviation, by channel
     views: int = 1  # ways an image may be turned that the network is told of: 1, 2, 4, or, if it is square, 8
     tell_changed: bool = False  # the network is told whether an image was augmented, so that clean ones stay sharp
@@ -56,11 +59,12 @@ class Architecture:
         fusion_maker(self.fusion)  # says what is wrong with it
         if self.likelihood not in LIKELIHOODS:
             raise InputError(f"likelihood is {self.likelihood!r}, expected one of: {', '.join(LIKELIHOODS)}")
-        for name in ("num_filters", "num_blocks", "num_mixtures"):
+        for name in ("num_filters", "num_blocks", "num_mixtures", "context_patch"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}, expected a probability of at least 0 and below 1")
+        for name in ("dropout", "context_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}, expected a probability of at least 0 and below 1")
         if self.views not in COUNTS:
             raise InputError(f"views is {self.views}, expected one of {', '.join(map(str, COUNTS))}")
 
@@ -186,13 +190,21 @@ class PixelCNN(nn.Module):
         num_params = LIKELIHOODS[config.likelihood].num_params(config.channels, config.levels, config.num_mixtures)
         self.to_params = Conv2d(width + self.fusion.output_channels, num_params, weight_norm=norm)
 
-    def forward(self, x: Tensor, condition: Condition | Tensor | None = None, key: Key | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        condition: Condition | Tensor | None = None,
+        key: Key | None = None,
+        shown: Tensor | None = None,
+    ) -> Tensor:
         """Parameters of every pixel's distribution.
 
         Args:
             x: Images, (B, C, H, W), on their levels in [-1, 1].
             condition: Labels, int64 (B,); or a Condition; None for no label.
             key: Randomness of dropout, a stream for each image; None switches dropout off.
+            shown: Where the network may look, 1 there and 0 elsewhere, (B, 1, H, W); what is not given context dropout
+                draws by the key, and without a key it may look everywhere.
 
         Returns:
             `params`, (B, P, H, W); those at a pixel depend on the pixels before it alone.
@@ -203,7 +215,9 @@ class PixelCNN(nn.Module):
             half = torch.get_autocast_dtype(x.device.type)
             features = {site: feature.to(half) for site, feature in features.items()}
 
-        stacks = self.stem(x, features)
+        if shown is None and key is not None and self.config.context_dropout:
+            shown = draw_shown(key, self.config.context_dropout, self.config.context_patch, height, width)
+        stacks = self.stem(x, features, shown)
         kept = [stacks]
         for resolution in range(RESOLUTIONS):
             for pair in pairs(self.down[resolution]):
@@ -222,22 +236,23 @@ class PixelCNN(nn.Module):
 
         return self.head(stacks[1], features)[:, :, :height, :width]
 
-    def stem(self, x: Tensor, features: Features) -> Stacks:
+    def stem(self, x: Tensor, features: Features, shown: Tensor | None = None) -> Stacks:
         """The way in: padding, and the first convolutions, shifted."""
         height, width = x.shape[-2:]
         multiple = 2 ** (RESOLUTIONS - 1)
-        x = F.pad(self.read(x, features), (0, -width % multiple, 0, -height % multiple))
+        x = F.pad(self.read(x, features, shown), (0, -width % multiple, 0, -height % multiple))
         x = x.contiguous(memory_format=torch.channels_last)
         vertical = down_shift(self.stem_vertical(x))  # the rows above
         above = down_shift(self.stem_above(x))  # the row above
         horizontal = above + right_shift(self.stem_left(x))  # and the pixel to the left
         return self.fusion.at_stem(vertical, features, STEM[0]), self.fusion.at_stem(horizontal, features, STEM[1])
 
-    def read(self, x: Tensor, features: Features) -> Tensor:
-        """What the first convolutions see of an image: affine map, input door, ones channel."""
+    def read(self, x: Tensor, features: Features, shown: Tensor | None = None) -> Tensor:
+        """What the first convolutions see of an image, where it is shown: affine map, input door, ones channel."""
         x = self.fusion.at_input((x - self.mean) / self.std, features, INPUT)
         ones = x.new_ones(len(x), 1, *x.shape[2:])  # tells black pixels from padding
-        return torch.cat((x, ones), dim=1)
+        seen = torch.cat((x, ones), dim=1)
+        return seen if shown is None else seen * shown.to(seen)  # hidden pixels look like those outside of the image
 
     def head(self, h: Tensor, features: Features) -> Tensor:
         """The way out: output door and last layer, (B, F, H, W) -> (B, P, H, W)."""
@@ -266,13 +281,25 @@ class PixelCNN(nn.Module):
         likelihood: Likelihood = kind(params, self.config.channels, self.config.levels)
         return likelihood
 
-    def log_prob(self, x: Tensor, condition: Condition | Tensor | None = None, key: Key | None = None) -> Tensor:
+    def log_prob(
+        self,
+        x: Tensor,
+        condition: Condition | Tensor | None = None,
+        key: Key | None = None,
+        shown: Tensor | None = None,
+    ) -> Tensor:
         """log p(x | condition) of whole images, (B,), in nats; arguments as in `forward`."""
-        return self.pixel_log_prob(x, condition, key).sum(dim=(1, 2))
+        return self.pixel_log_prob(x, condition, key, shown).sum(dim=(1, 2))
 
-    def pixel_log_prob(self, x: Tensor, condition: Condition | Tensor | None = None, key: Key | None = None) -> Tensor:
+    def pixel_log_prob(
+        self,
+        x: Tensor,
+        condition: Condition | Tensor | None = None,
+        key: Key | None = None,
+        shown: Tensor | None = None,
+    ) -> Tensor:
         """log p(x_i | x_<i, condition) of every pixel given those before it, (B, H, W), in nats."""
-        return self.likelihood(self(x, condition, key)).log_prob(x)
+        return self.likelihood(self(x, condition, key, shown)).log_prob(x)
 
 
 def pairs(level: nn.Module) -> Iterable[BlockPair]:

@@ -21,6 +21,7 @@ from pixelbayes.data import DataConfig, load_data
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.history import read_history
 from pixelbayes.experiment import ExperimentConfig
+from pixelbayes.experiment.training import MASKS
 from pixelbayes.images import open_image
 from pixelbayes.inference import BayesClassifier, score
 from pixelbayes.likelihood import bits_per_dim
@@ -56,6 +57,15 @@ def test_a_network_of_views_is_scored_in_all_of_them(pictures, tmp_path):
     for name in ("calibration.json", "metrics.json"):
         found = json.loads((tmp_path / "run" / name).read_text())
         assert (found["views"], found["combine"]) == (4, "mean")
+
+
+def test_a_network_that_learnt_by_context_dropout_is_scored_by_masks(pictures, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(pictures, run, "--epochs", 1, "--context_dropout", 0.5, "--context_patch", 2) == 0
+    for name in ("calibration.json", "metrics.json"):
+        found = json.loads((run / name).read_text())
+        assert (found["views"], found["masks"], found["combine"]) == (1, MASKS, "mean")
+    assert f"1, each whole and by {MASKS} masks, as their mean" in capsys.readouterr().out
 
 
 def test_a_run_folder_holds_all_that_a_run_has_found(finished_run):

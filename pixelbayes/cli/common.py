@@ -70,17 +70,28 @@ def parser_of(command: Command, name: str | None = None) -> Any:
 
 def add_scoring(parser: Any) -> None:
     """Options of how images are scored."""
-    add_views(parser)
+    add_readings(parser)
     parser.add_argument("--plain", action="store_true", help="compute it the plain way, several times as slow: a check")
 
 
-def add_views(parser: Any) -> None:
+def add_readings(parser: Any) -> None:
     parser.add_argument(
         "--views", type=int, help="views of each image, of a network trained on views; as it was calibrated, or 1"
     )
     parser.add_argument(
-        "--combine", choices=["density", "mean"], help="views make a density, or the mean of their log-probabilities"
+        "--masks",
+        type=int,
+        help="masks that each view is read by beside being read whole, of a network trained with context dropout; as "
+        "it was calibrated, or 0",
     )
+    parser.add_argument(
+        "--combine", choices=["density", "mean"], help="readings make a density, or the mean of their log-probabilities"
+    )
+
+
+def readings(options: Any) -> dict[str, Any]:
+    """What `add_readings` has read, for `measure`."""
+    return {name: getattr(options, name) for name in ("views", "masks", "combine")}
 
 
 def add_device(parser: Any) -> None:
@@ -107,8 +118,10 @@ def show_figures(figures: dict[str, Any]) -> None:
         low, high = found["auroc_interval"]
         rows[f"AUROC by {score}"] = f"{found['auroc']:.3f}  (95% interval {low:.3f} to {high:.3f})"
     rows["images"] = str(figures["n"])
-    if figures.get("views", 1) > 1:
-        rows["views"] = f"{figures['views']}, as {'one density' if figures['combine'] == 'density' else 'their mean'}"
+    views, masks = figures.get("views", 1), figures.get("masks", 0)
+    if views > 1 or masks:
+        what = f"{views}, each whole and by {masks} masks" if masks else str(views)
+        rows["views"] = f"{what}, as {'one density' if figures['combine'] == 'density' else 'their mean'}"
     show_pairs(f"{figures['data']}, {figures['split']}", rows)
     if figures.get("quality"):
         show_quality(figures["quality"])

@@ -7,9 +7,10 @@ from pixelbayes.cli.common import (
     DATA_HELP,
     RUN_HELP,
     add_device,
+    add_readings,
     add_scoring,
-    add_views,
     parser_of,
+    readings,
     show_figures,
     show_pairs,
 )
@@ -70,8 +71,7 @@ def evaluate(arguments: list[str]) -> None:
         config,
         members=options.members,
         device=options.device,
-        views=options.views,
-        combine=options.combine,
+        **readings(options),
         plain=options.plain,
     )
     if options.json:
@@ -95,7 +95,7 @@ def calibrate(arguments: list[str]) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--data", required=True, help=DATA_HELP)
     parser.add_argument("--split", default="validation", help="train, validation or test (default: %(default)s)")
-    add_views(parser)
+    add_readings(parser)
     add_device(parser)
     options = parser.parse_args(arguments)
 
@@ -106,8 +106,7 @@ def calibrate(arguments: list[str]) -> None:
         options.data,
         options.split,
         device=options.device,
-        views=options.views,
-        combine=options.combine,
+        **readings(options),
     )
     before_and_after = f"{fitted.nll_before:.4f} before, {fitted.nll_after:.4f} after, in nats"
     rows = {"temperature": f"{fitted.temperature:.4g}", "mean of -log p(label | x)": before_and_after}

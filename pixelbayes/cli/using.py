@@ -3,7 +3,7 @@
 from argparse import BooleanOptionalAction
 from pathlib import Path
 
-from pixelbayes.cli.common import RUN_HELP, add_device, add_scoring, parser_of
+from pixelbayes.cli.common import RUN_HELP, add_device, add_scoring, parser_of, readings
 from pixelbayes.errors import InputError
 
 
@@ -80,8 +80,7 @@ def classify(arguments: list[str]) -> None:
         options.run,
         options.images,
         device=options.device,
-        views=options.views,
-        combine=options.combine,
+        **readings(options),
         plain=options.plain,
     )
     if options.out:

@@ -43,6 +43,7 @@ def calibrate(trained: Trained, measurement: Measurement, source: str, split: st
         temperature=temperature,
         weights=trained.digest,
         views=measurement.views,
+        masks=measurement.masks,
         combine=measurement.combine,
         source=source,
         split=split,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint, Trained
+from pixelbayes.context import fixed_masks
 from pixelbayes.data import Split
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.calibration import Calibration
@@ -57,6 +58,7 @@ class Measurement:
             likewise.
         images_per_second: How fast they were classified.
         views: Views of each image that were scored.
+        masks: Masks that each view was scored by, besides being scored whole.
         combine: How they made one.
     """
 
@@ -72,6 +74,7 @@ class Measurement:
     bits_per_dim: float | None = None
     images_per_second: float | None = None
     views: int = 1
+    masks: int = 0
     combine: Combine = "density"
 
     @property
@@ -109,6 +112,7 @@ class Measurement:
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_of": self.density,
             "views": self.views,
+            "masks": self.masks,
             "combine": self.combine,
             "images_per_second": self.images_per_second,
             "n": len(self.split),
@@ -121,6 +125,7 @@ def measure(
     *,
     members: Sequence[Checkpoint] = (),
     views: int | None = None,
+    masks: int | None = None,
     combine: Combine | None = None,
     batch_size: int = 64,
     plain: bool = False,
@@ -131,10 +136,12 @@ def measure(
     Args:
         checkpoint: The network, on the device to use.
         split: Images on the network's own levels and size.
-        members: Further networks on that device, which make an ensemble with it: all views of all of them make one. No
-            temperature that is stored is used then, since it was fitted to one network.
+        members: Further networks on that device, which make an ensemble with it: all readings of all of them make one.
+            No temperature that is stored is used then, since it was fitted to one network.
         views: Views of each image to score, of which the network must have been told; None for what its temperature was
             fitted to, or 1.
+        masks: Masks to score each view by besides scoring it whole, of a network that learnt by context dropout; each
+            hides as much as they did; None likewise, or 0.
         combine: How they make one, see `inference.combined`; None likewise, or "density". Bits per dimension are
             always of the density.
         batch_size: Images at a time.
@@ -143,39 +150,47 @@ def measure(
 
     Raises:
         InputError: If the images are not of the network's channels and size, a label is beyond its classes, or views
-            beyond its own; or if the members are not of the same classes, pixels and prior.
+            or masks beyond what it has learnt; or if the members are not of the same classes, pixels and prior.
     """
     check_fit(checkpoint, split)
     everyone = (checkpoint, *members)
     check_alike(everyone)
     fitted = checkpoint.calibration
     views = views or (fitted.views if fitted else 1)
+    masks = (fitted.masks if fitted else 0) if masks is None else masks
     combine = combine or (fitted.combine if fitted else "density")
     _check_views(views, [each.network for each in everyone])
+    _check_masks(masks, [each.network for each in everyone])
     config = checkpoint.network.config
     device = next(checkpoint.network.parameters()).device
     classes = len(checkpoint.class_names)
-    rows = views * len(split) * classes
+    rows = views * (1 + masks) * len(split) * classes
     viewed = [
-        Viewed(OneByOne(each.network) if plain else Scorer(each.network, rows=rows), views, combine)
+        Viewed(
+            OneByOne(each.network) if plain else Scorer(each.network, rows=rows),
+            views,
+            combine,
+            _masks(each.network, views * masks),
+        )
         for each in everyone
     ]
 
-    def score_views(x: Tensor) -> Tensor:
-        return torch.cat([each.view_log_prob(x, classes) for each in viewed])  # (M V, B, Y), M networks
+    def score_readings(x: Tensor) -> Tensor:
+        return torch.cat([each.reading_log_prob(x, classes) for each in viewed])  # (R, B, Y), of all networks
 
-    score_views(to_x(split.pixels[:1].to(device), config.levels))  # the first pass is slower
+    score_readings(to_x(split.pixels[:1].to(device), config.levels))  # the first pass is slower
     began = time.perf_counter()
-    each = score(score_views, split.pixels, config.levels, batch_size=batch_size, device=device, track=track)
+    each = score(score_readings, split.pixels, config.levels, batch_size=batch_size, device=device, track=track)
     speed = len(split) / (time.perf_counter() - began)
     log_prob = combined(each, "density")  # (N, Y)
     classifier = BayesClassifier(Ensemble(viewed, combine), checkpoint.log_prior)
     return _measured(
-        replace(checkpoint, calibration=None) if members else _for_views(checkpoint, views, combine),
+        replace(checkpoint, calibration=None) if members else _as_fitted(checkpoint, views, masks, combine),
         split,
         combined(each, combine),
         checkpoint.log_prior,
         views=views,
+        masks=masks,
         combine=combine,
         log_prob=log_prob,
         log_marginal=classifier.log_prob_of(log_prob, torch.full_like(split.labels, NO_LABEL)),
@@ -206,10 +221,24 @@ def _check_views(views: int, networks: Sequence[PixelCNN]) -> None:
         raise InputError(f"views is {views}, but {who} can score {known}; {ask}train one with model.views for more")
 
 
-def _for_views(checkpoint: Checkpoint, views: int, combine: Combine) -> Checkpoint:
-    """The checkpoint without its temperature if that was fitted to other views."""
+def _check_masks(masks: int, networks: Sequence[PixelCNN]) -> None:
+    if masks < 0:
+        raise InputError(f"masks is {masks}, expected 0 or more")
+    if masks and not all(network.config.context_dropout for network in networks):
+        raise InputError(
+            f"masks is {masks}, but the network has seen whole images alone; train one with model.context_dropout"
+        )
+
+
+def _masks(network: PixelCNN, count: int) -> Tensor | None:
+    config = network.config
+    return fixed_masks(count, config.context_dropout, config.context_patch, *config.image_size) if count else None
+
+
+def _as_fitted(checkpoint: Checkpoint, views: int, masks: int, combine: Combine) -> Checkpoint:
+    """The checkpoint without its temperature if that was fitted to other readings."""
     fitted = checkpoint.calibration
-    if fitted is None or (fitted.views, fitted.combine) == (views, combine):
+    if fitted is None or (fitted.views, fitted.masks, fitted.combine) == (views, masks, combine):
         return checkpoint
     return replace(checkpoint, calibration=None, stale_calibration=True)
 

@@ -29,7 +29,7 @@ def classify(
 ) -> tuple[Checkpoint, Measurement]:
     """Scores image files, and those in folders, under every class of a network.
 
-    `how` are views, combine and plain of `measure`.
+    `how` are views, masks, combine and plain of `measure`.
 
     Raises:
         InputError: If there is no image, or files cannot be read: all of them at once.
@@ -57,10 +57,12 @@ def _measured(trained: Checkpoint, images: Sequence[Path], **how: Any) -> Measur
 def unlike_training(trained: Checkpoint, measurement: Measurement) -> list[tuple[str, ...]] | None:
     """For each image the scores that hardly any image like those of training reaches; see `evaluation.outliers`.
 
-    None where nothing was fitted by `calibrate` to these weights, and to as many views.
+    None where nothing was fitted by `calibrate` to these weights, and to as many views and masks.
     """
     fitted = trained.calibration
-    typical = fitted.typical if fitted and fitted.views == measurement.views else None
+    typical = (
+        fitted.typical if fitted and (fitted.views, fitted.masks) == (measurement.views, measurement.masks) else None
+    )
     if typical is None or measurement.log_marginal is None:
         return None
     images, levels = measurement.split.pixels, trained.preprocessing.levels

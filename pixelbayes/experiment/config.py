@@ -61,15 +61,15 @@ def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:
 def _start(network: PixelCNN, start: str, data: ImageData) -> None:
     """Gives a network the weights to go on from.
 
-    Its dropout is its own; it may be told of views and changes that the trained one was not told of, for what tells it
-    starts without effect; all else must be as it was.
+    Its dropout, of activations and of context, is its own; it may be told of views and changes that the trained one was
+    not told of, for what tells it starts without effect; all else must be as it was.
     """
     trained = checkpoint.load(start)
     if trained.class_names != data.class_names:
         raise InputError(f"start {start}: its classes are {', '.join(trained.class_names)}, not those of {data.source}")
     asked, before = network.config, trained.network.config
     newly_told = asked.tellings > before.tellings == 1
-    own = {"dropout", "views", "tell_changed"} if newly_told else {"dropout"}
+    own = {"dropout", "context_dropout", "context_patch"} | ({"views", "tell_changed"} if newly_told else set())
     changed = [
         name
         for name in (field.name for field in dataclasses.fields(asked))

@@ -73,7 +73,7 @@ def examine(
         out: The folder; an evaluation that stands there is replaced.
         config: What else to look at; of an ensemble nothing else.
         members: Further runs or weights files, which make an ensemble with it.
-        how: Views, combine and plain of `measure`.
+        how: Views, masks, combine and plain of `measure`.
 
     Returns:
         The network or ensemble, its measurement, and all figures, as in metrics.json and, under "quality",

@@ -55,7 +55,7 @@ def evaluate(
 ) -> tuple[Trained, Measurement]:
     """Measures a run's best weights, or a weights file, on a split of any data with its classes; changes no file.
 
-    With members, which are further runs, it measures the ensemble of all. `how` are views, combine and plain of
+    With members, which are further runs, it measures the ensemble of all. `how` are views, masks, combine and plain of
     `measure`.
     """
     trained = load_to_measure(run, members, device=device)
@@ -70,7 +70,7 @@ def measured(trained: Trained, images: Split, name: str, **how: Any) -> Measurem
         trained: The network, or networks.
         images: What to measure it on.
         name: What the progress bar calls them.
-        how: Members, views, combine and plain of `measure`; nothing to a dedicated classifier.
+        how: Members, views, masks, combine and plain of `measure`; nothing to a dedicated classifier.
     """
     if isinstance(trained, BaselineCheckpoint):
         return measure_baseline(trained, images)

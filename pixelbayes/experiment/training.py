@@ -21,13 +21,16 @@ from pixelbayes.runs import augmented_images, begin, command_line, run_facts
 if TYPE_CHECKING:
     from pixelbayes.training.quality import QualityCheck
 
+MASKS = 4  # that images are scored by where context dropout was learnt; more were worth nothing
+
 
 def train(
     config: ExperimentConfig, run: Path, *, resume: bool = False, report_on: str = "validation", samples: int = 0
 ) -> dict[str, Any]:
     """Trains a network into a run folder, then measures and shows its best weights.
 
-    A network of views is scored in all of them, by their mean, at the temperature that is fitted to it.
+    A network of views is scored in all of them, and one that learnt by context dropout by MASKS masks too; by their
+    mean, at the temperature that is fitted to it.
 
     Args:
         config: What to do.
@@ -97,7 +100,8 @@ def dry_run(config: ExperimentConfig) -> dict[str, str]:
 
 def _calibrated(run: Path, trained: Checkpoint, data: ImageData, config: ExperimentConfig) -> Checkpoint:
     """The network with a temperature fitted on validation, and kept beside its weights, where that can be done."""
-    how = {"views": config.model.views, "combine": "mean"} if config.model.views > 1 else {}
+    views, masks = config.model.views, MASKS if config.model.context_dropout else 0
+    how = {"views": views, "masks": masks, "combine": "mean"} if views > 1 or masks else {}
     measurement = measured(trained, data.split("validation"), "validation", **how)
     if measurement.calibration is None:  # no labels, or one class alone
         return trained

@@ -22,18 +22,21 @@ READING_WEIGHTS = {F.conv2d, F.conv_transpose2d, F.linear}  # their weights have
 
 
 @torch.no_grad()
-def log_prob_of_classes(network: PixelCNN, x: Tensor, told: Tensor) -> Tensor:
+def log_prob_of_classes(network: PixelCNN, x: Tensor, told: Tensor, shown: Tensor | None = None) -> Tensor:
     """log p(x | c) of every image under each of these classes and in the view named beside it, (B, Y), in nats.
 
     Args:
         network: As `growing` makes it.
         x: Images, (B, C, H, W); the network reads them in its own precision, the likelihood as they are.
         told: int64 (Y, 2): labels, and the view that `x` is in.
+        shown: Where the network may look, (B, 1, H, W); None for everywhere.
     """
     images, count = len(x), len(told)
     condition = EveryClass(torch.full((images,), NO_LABEL, device=x.device), told=told)
     with Growing(images, count):
-        params = network(x.to(network.to_params.bias.dtype), condition)  # of B Y rows; of B if no label has acted
+        params = network(
+            x.to(network.to_params.bias.dtype), condition, shown=shown
+        )  # of B Y rows; of B if no label has acted
     log_prob = network.likelihood(params).log_prob(grow(x, len(params))).sum(dim=(1, 2))
     return log_prob.view(images, -1).expand(images, count)
 

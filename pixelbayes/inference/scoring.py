@@ -81,15 +81,25 @@ class Scorer:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0) -> Tensor:
-        """log p(x | c) under every class, (B, Y), in nats; images (B, C, H, W), all turned as `view` says."""
+    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0, shown: Tensor | None = None) -> Tensor:
+        """log p(x | c) under every class, (B, Y), in nats.
+
+        Args:
+            x: Images, (B, C, H, W), all turned as `view` says.
+            num_classes: Y.
+            view: 0 for images as they are.
+            shown: Where the network may look, (1, H, W), 1 there and 0 elsewhere; None for everywhere.
+        """
         if len(x) == 0:
             return x.new_empty(0, num_classes)
         images, classes = self.chunk(x.device, num_classes)
         label = torch.arange(num_classes, device=x.device)
         told = torch.stack((label, torch.full_like(label, view)), dim=1)  # (Y, 2)
+        function = self._each
+        if shown is not None:  # goes with the images, as one more channel
+            function, x = self._each_shown, torch.cat((x, shown.to(x).expand(len(x), -1, -1, -1)), dim=1)
         parts = [
-            torch.cat([self._run(self._each, some, of, images, classes) for of in told.split(classes)], dim=1)
+            torch.cat([self._run(function, some, of, images, classes) for of in told.split(classes)], dim=1)
             for some in x.split(images)
         ]
         return torch.cat(parts)
@@ -108,6 +118,9 @@ class Scorer:
 
     def _each(self, x: Tensor, told: Tensor) -> Tensor:
         return log_prob_of_classes(self.growing, x, told)
+
+    def _each_shown(self, x: Tensor, told: Tensor) -> Tensor:
+        return log_prob_of_classes(self.growing, x[:, :-1], told, shown=x[:, -1:])
 
     def _run(
         self, function: Callable[[Tensor, Tensor], Tensor], x: Tensor, label: Tensor, images: int, labels: int

@@ -1,4 +1,4 @@
-"""One density of several views: what a network says of an image whichever way it is turned."""
+"""One density of several readings of an image: turned whichever way, seen whole and with patches hidden."""
 
 import math
 from typing import Literal, Protocol
@@ -16,8 +16,11 @@ Combine = Literal["density", "mean"]
 class ViewDensity(Protocol):
     """A density of images in a view; `Scorer` is one."""
 
-    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0) -> Tensor:
-        """Nats, (B, Y), of images (B, C, H, W) that are in that view, under every class."""
+    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0, shown: Tensor | None = None) -> Tensor:
+        """Nats, (B, Y), of images (B, C, H, W) that are in that view, under every class.
+
+        Each pixel is told from those before it that are `shown`, (1, H, W), 1 there and 0 elsewhere; None for all.
+        """
 
 
 class OneByOne:
@@ -27,44 +30,52 @@ class OneByOne:
         self.network = network
 
     @torch.no_grad()
-    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0) -> Tensor:
+    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0, shown: Tensor | None = None) -> Tensor:
         """As `ViewDensity` has it."""
         label = torch.zeros(len(x), dtype=torch.long, device=x.device)
         told = [Condition(label + of, label + view) for of in range(num_classes)]
-        return torch.stack([self.network.log_prob(x, condition) for condition in told], dim=1)
+        where = None if shown is None else shown.expand(len(x), -1, -1, -1)
+        return torch.stack([self.network.log_prob(x, condition, shown=where) for condition in told], dim=1)
 
 
 class Viewed:
-    """log p(x | c) over the views of an image, in each of which its pixels are told in another order.
+    """log p(x | c) over the views of an image, in each of which its pixels are told in another order, and over masks.
 
     Args:
         density: Of images in a view; of a network that was told of so many at least.
         views: V, one of `views.COUNTS`.
         combine: How; see `combined`.
+        masks: By which each view is read besides being read whole, (V M, 1, H, W), M for each, as `fixed_masks` draws.
     """
 
-    def __init__(self, density: ViewDensity, views: int, combine: Combine = "density"):
+    def __init__(self, density: ViewDensity, views: int, combine: Combine = "density", masks: Tensor | None = None):
         if views not in COUNTS:
             raise ValueError(f"views is {views}, expected one of {COUNTS}")
         self.density = density
         self.views = views
         self.combine = combine
+        self.masks = () if masks is None else masks.tensor_split(views)
 
-    def view_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
-        """Of each view of its own, (V, B, Y), in nats."""
-        view = torch.arange(self.views, device=x.device)[:, None].expand(-1, len(x))  # (V, B)
-        return torch.stack([self.density.class_log_prob(turned(x, of), num_classes, i) for i, of in enumerate(view)])
+    def reading_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
+        """Of each reading of its own, (V (1 + M), B, Y), in nats."""
+        found = []
+        for view in range(self.views):
+            seen = turned(x, torch.full((len(x),), view, device=x.device))
+            masks = self.masks[view].to(x.device) if self.masks else ()
+            found += [self.density.class_log_prob(seen, num_classes, view, shown) for shown in (None, *masks)]
+        return torch.stack(found)
 
     def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
         """Nats, (B, Y), of images (B, C, H, W) as they are, under every class."""
-        return combined(self.view_log_prob(x, num_classes), self.combine)
+        return combined(self.reading_log_prob(x, num_classes), self.combine)
 
 
 def combined(log_prob: Tensor, how: Combine) -> Tensor:
-    """One log p(x | c), (B, Y), of those of each view, (V, B, Y); in nats.
+    """One log p(x | c), (B, Y), of those of each reading, (R, B, Y); in nats.
 
-    A view t maps the grid onto itself, so that p(t(x) | c, t) is a density of x. "density" takes the log of the mean of
-    these probabilities: a density too, whose bits per dimension count. "mean" takes the mean of their logarithms, which
-    is none, but lets every view speak: where views err apart it classifies better (a product of experts; Hinton, 2002).
+    A view t maps the grid onto itself, so p(t(x) | c, t) is a density of x; so is what a network says that may look
+    at some pixels alone, as long as they are the same for all images. "density" takes the log of the mean of these
+    probabilities: a density too, whose bits per dimension count. "mean" takes the mean of their logarithms, which is
+    none, but lets every reading speak: where they err apart it classifies better (a product of experts; Hinton, 2002).
     """
     return log_prob.mean(dim=0) if how == "mean" else log_prob.logsumexp(dim=0) - math.log(len(log_prob))

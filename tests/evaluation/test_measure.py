@@ -6,6 +6,7 @@ import torch
 from networks import random_images, randomised, tiny_model
 
 from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint
+from pixelbayes.context import fixed_masks
 from pixelbayes.data import Split
 from pixelbayes.errors import InputError
 from pixelbayes.evaluation.calibrate import calibrate
@@ -245,7 +246,7 @@ def of_views(views=4):
 @pytest.mark.parametrize("plain", [False, True])
 def test_views_make_one_density_and_their_mean_one_classifier(plain):
     checkpoint, images = of_views(), split(0, 1, 2, 0)
-    each = Viewed(Scorer(checkpoint.network), 4).view_log_prob(to_x(images.pixels, 5), 3).double()
+    each = Viewed(Scorer(checkpoint.network), 4).reading_log_prob(to_x(images.pixels, 5), 3).double()
     density = measure(checkpoint, images, views=4, plain=plain)
     mean = measure(checkpoint, images, views=4, combine="mean", plain=plain)
     torch.testing.assert_close(density.log_prob, combined(each, "density"), rtol=1e-5, atol=1e-3)
@@ -259,6 +260,29 @@ def test_views_make_one_density_and_their_mean_one_classifier(plain):
 def test_views_that_a_network_was_not_told_of_are_refused(views):
     with pytest.raises(InputError, match=f"views is {views}, but this network can score 1;"):
         measure(trained(), split(0, 1), views=views)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_masks_are_readings_beside_the_whole(plain):
+    network = randomised(tiny_model(views=2, context_dropout=0.4, context_patch=2)).float()
+    checkpoint, images = replace(trained(), network=network), split(0, 1, 2, 0)
+    masks = fixed_masks(6, 0.4, 2, 8, 12)
+    each = Viewed(Scorer(network), 2, masks=masks).reading_log_prob(to_x(images.pixels, 5), 3).double()
+    found = measure(checkpoint, images, views=2, masks=3, combine="mean", plain=plain)
+    torch.testing.assert_close(found.log_posterior, each.mean(dim=0).log_softmax(dim=1), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.log_prob, combined(each, "density"), rtol=1e-5, atol=1e-3)
+    assert (found.figures()["views"], found.figures()["masks"]) == (2, 3)
+    checkpoint = replace(checkpoint, calibration=calibrate(checkpoint, found, "here", "validation"))
+    assert checkpoint.calibration.masks == 3
+    assert measure(checkpoint, images).masks == 3
+    assert measure(checkpoint, images, masks=0).masks == 0
+
+
+def test_masks_that_a_network_has_not_learnt_by_are_refused():
+    with pytest.raises(InputError, match="masks is 2, but the network has seen whole images alone; train one with"):
+        measure(trained(), split(0, 1), masks=2)
+    with pytest.raises(InputError, match="masks is -1, expected 0 or more"):
+        measure(trained(), split(0, 1), masks=-1)
 
 
 def test_a_temperature_holds_for_the_views_it_was_fitted_to_alone():

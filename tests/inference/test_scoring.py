@@ -11,9 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pixelbayes import checkpoint
+from pixelbayes.context import fixed_masks
 from pixelbayes.course import import_course_network
 from pixelbayes.data import DataConfig, load_data
-from pixelbayes.inference import BayesClassifier, Scorer, score
+from pixelbayes.inference import BayesClassifier, OneByOne, Scorer, score
 from pixelbayes.inference.scoring import COMPILE_FROM_ROWS, bytes_of_row
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.pixels import to_x
@@ -195,8 +196,12 @@ def test_compiled_scores_are_those_of_the_network(dtype, near):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's compiler calls what PyTorch deprecates
         found = scorer.class_log_prob(x, 3)
+        mask = fixed_masks(1, 0.5, 2, *x.shape[2:])[0]
+        masked = scorer.class_log_prob(x, 3, 0, mask)
     torch.testing.assert_close(found, plain(model, x), rtol=near, atol=near)
-    assert scorer.functions[scorer._each].ready is not scorer._each  # no falling back
+    torch.testing.assert_close(masked, OneByOne(model).class_log_prob(x, 3, 0, mask), rtol=near, atol=near)
+    for function in (scorer._each, scorer._each_shown):
+        assert scorer.functions[function].ready is not function  # no falling back
 
 
 def test_compiling_is_for_many_rows_alone_unless_it_is_asked_for():

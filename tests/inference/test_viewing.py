@@ -79,7 +79,7 @@ def test_both_combinations_are_as_written(count):
 
 def test_a_classifier_takes_views_for_a_density():
     class Half:  # class 1 is likelier in view 0, class 0 by more in view 1
-        def class_log_prob(self, x, num_classes, view=0):
+        def class_log_prob(self, x, num_classes, view=0, shown=None):
             return torch.tensor([[0.2, 0.4], [0.8, 0.4]][view]).log().expand(len(x), 2)
 
     x = torch.zeros(1, 1, 2, 2)
@@ -97,5 +97,5 @@ def test_an_odd_number_of_views_is_refused():
 def test_a_scorer_and_a_network_asked_class_by_class_agree_in_every_view():
     network = randomised(tiny_model(**SQUARE))
     x = images(network)
-    plain = Viewed(OneByOne(network), 8).view_log_prob(x, 3)
-    torch.testing.assert_close(Viewed(Scorer(network), 8).view_log_prob(x, 3), plain)
+    plain = Viewed(OneByOne(network), 8).reading_log_prob(x, 3)
+    torch.testing.assert_close(Viewed(Scorer(network), 8).reading_log_prob(x, 3), plain)

@@ -143,8 +143,11 @@ def test_an_image_without_a_label_counts_by_its_mixture_alone():
     assert loss == bits
 
 
-def test_all_classes_of_an_image_meet_the_same_dropout_masks():
-    network = randomised(tiny_model("none", dropout=0.5))  # whom no label reaches: only masks could differ
+@pytest.mark.parametrize("dropped", ["dropout", "context_dropout"])
+def test_all_classes_of_an_image_meet_the_same_dropout_masks(dropped):
+    network = randomised(
+        tiny_model("none", **{"dropout": 0.0, dropped: 0.5})
+    )  # whom no label reaches: only masks could differ
     batch = Batch(random_images(2, network.config), torch.tensor([0, 1]))
     log_prob = class_log_prob(network, batch, 3, key_of([0, 1]))
     torch.testing.assert_close(log_prob, log_prob[:, :1].expand(-1, 3))
