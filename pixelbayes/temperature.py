@@ -40,7 +40,7 @@ class FittedTemperature:
     temperature: float
     weights: str  # digest of the weights: those of any other network have another temperature
     views: int = 1  # views of an image that log p(x | c) is of
-    masks: int = 0  # and masks of each view, beside the whole
+    masks: int = 0  # by which each view is read to tell the class; 0 for whole images
     combine: Literal["density", "mean"] = "density"  # how they make one, as in `inference.combined`
     source: str  # the data, as in `DataConfig`
     split: str

@@ -4,7 +4,7 @@ from networks import random_images, randomised, tiny_model
 
 from pixelbayes.context import fixed_masks, shown
 from pixelbayes.errors import InputError
-from pixelbayes.inference import Scorer, Viewed
+from pixelbayes.inference import Scorer, Viewed, combined
 from pixelbayes.inference.viewing import OneByOne
 from pixelbayes.model import Architecture
 from pixelbayes.pixels import to_x
@@ -87,9 +87,20 @@ def test_a_scorer_and_a_network_asked_class_by_class_agree_by_every_mask(fusion)
     network = randomised(tiny_model(fusion, context_dropout=0.4, context_patch=2, views=4))
     x, masks = images(network), fixed_masks(8, 0.4, 2, 8, 12)
     plain = Viewed(OneByOne(network), 4, "mean", masks).reading_log_prob(x, 3)
-    assert plain.shape == (12, 3, 3)
+    assert plain.shape == (4, 3, 3, 3)
     torch.testing.assert_close(Viewed(Scorer(network), 4, "mean", masks).reading_log_prob(x, 3), plain)
-    assert len({round(value, 6) for value in plain[:, 0, 0].tolist()}) == 12  # no two readings are the same
+    assert (
+        len({round(value, 6) for value in plain[:, :, 0, 0].flatten().tolist()}) == 12
+    )  # no two readings are the same
+
+
+@pytest.mark.parametrize("combine", ["mean", "density"])
+def test_masks_decide_the_class_where_there_are_any(combine):
+    network = randomised(tiny_model(context_dropout=0.4, views=2))
+    x, masks = images(network), fixed_masks(4, 0.4, 1, 8, 12)
+    viewed = Viewed(OneByOne(network), 2, combine, masks)
+    expected = combined(viewed.reading_log_prob(x, 3)[:, 1:].reshape(4, 3, 3), combine)
+    torch.testing.assert_close(viewed.class_log_prob(x, 3), expected)
 
 
 def test_each_view_is_read_whole_and_by_its_own_masks():
@@ -99,7 +110,7 @@ def test_each_view_is_read_whole_and_by_its_own_masks():
     for view, seen in enumerate((x, x.flip(3))):
         by = [None, *masks[2 * view : 2 * view + 2]]
         expected = torch.stack([OneByOne(network).class_log_prob(seen, 3, view, mask) for mask in by])
-        torch.testing.assert_close(found[3 * view : 3 * view + 3], expected)
+        torch.testing.assert_close(found[view], expected)
 
 
 @pytest.mark.parametrize("settings", [{"context_dropout": 1.0}, {"context_dropout": -0.1}, {"context_patch": 0}])

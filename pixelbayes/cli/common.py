@@ -81,8 +81,8 @@ def add_readings(parser: Any) -> None:
     parser.add_argument(
         "--masks",
         type=int,
-        help="masks that each view is read by beside being read whole, of a network trained with context dropout; as "
-        "it was calibrated, or 0",
+        help="masks by which to read each view and tell the class, of a network trained with context dropout; as it "
+        "was calibrated, or 0",
     )
     parser.add_argument(
         "--combine", choices=["density", "mean"], help="readings make a density, or the mean of their log-probabilities"
@@ -120,7 +120,7 @@ def show_figures(figures: dict[str, Any]) -> None:
     rows["images"] = str(figures["n"])
     views, masks = figures.get("views", 1), figures.get("masks", 0)
     if views > 1 or masks:
-        what = f"{views}, each whole and by {masks} masks" if masks else str(views)
+        what = f"{views}, {masks} masks each" if masks else str(views)
         rows["views"] = f"{what}, as {'one density' if figures['combine'] == 'density' else 'their mean'}"
     show_pairs(f"{figures['data']}, {figures['split']}", rows)
     if figures.get("quality"):

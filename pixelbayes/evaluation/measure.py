@@ -17,7 +17,7 @@ from pixelbayes.evaluation.classification import Classification
 from pixelbayes.evaluation.selective import RiskCoverage
 from pixelbayes.evaluation.tempering import cross_fitted, fingerprint, fit_temperature
 from pixelbayes.fusion import NO_LABEL
-from pixelbayes.inference import BayesClassifier, Combine, Ensemble, OneByOne, Scorer, Viewed, combined, score
+from pixelbayes.inference import BayesClassifier, Combine, Ensemble, OneByOne, Scorer, Viewed, combined, deciding, score
 from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.merging import check_alike
@@ -50,16 +50,17 @@ class Measurement:
         classification: Of `log_posterior`; None where no image is labelled, or there is one class alone.
         calibration: Of the posterior before any temperature, T = 1; None likewise.
         calibrated: After; None likewise, and where there is no temperature and too few images to fit one.
-        evidence: float64 (N, Y), what a temperature divides: log p(x | c), or the logits of a network without density.
+        evidence: float64 (N, Y), what a temperature divides: log p(x | c), as it was read to tell the class, or the
+            logits of a network without density.
         log_prior: log p(c), (Y,), which is added to it; zeros for logits.
-        log_prob: log p(x | c), float64 (N, Y), in nats; None of a network that has no density.
+        log_prob: log p(x | c), float64 (N, Y), in nats, of whole images; None of a network that has no density.
         log_marginal: log p(x), float64 (N,), in nats, p(x) = sum over c of p(c) p(x | c); None likewise.
         bits_per_dim: Mean over images of -log2 p(x | label) / (C H W), with p(x) where the label is not known; None
             likewise.
         images_per_second: How fast they were classified.
         views: Views of each image that were scored.
-        masks: Masks that each view was scored by, besides being scored whole.
-        combine: How they made one.
+        masks: Masks by which each view was read to tell the class; 0 where it was told from whole images.
+        combine: How these readings made one.
     """
 
     split: Split
@@ -140,10 +141,10 @@ def measure(
             No temperature that is stored is used then, since it was fitted to one network.
         views: Views of each image to score, of which the network must have been told; None for what its temperature was
             fitted to, or 1.
-        masks: Masks to score each view by besides scoring it whole, of a network that learnt by context dropout; each
-            hides as much as they did; None likewise, or 0.
-        combine: How they make one, see `inference.combined`; None likewise, or "density". Bits per dimension are
-            always of the density.
+        masks: Masks by which to read each view and tell the class, of a network that learnt by context dropout; each
+            hides as much as its own did; None likewise, or 0.
+        combine: How the readings make one, see `inference.combined`; None likewise, or "density", of masks "mean".
+            Bits per dimension are always of the density, and of whole images.
         batch_size: Images at a time.
         plain: Use the network itself, a class after the other: the oracle of `Scorer`, and slower.
         track: Wraps the loop over batches, to show progress.
@@ -158,7 +159,7 @@ def measure(
     fitted = checkpoint.calibration
     views = views or (fitted.views if fitted else 1)
     masks = (fitted.masks if fitted else 0) if masks is None else masks
-    combine = combine or (fitted.combine if fitted else "density")
+    combine = combine or (fitted.combine if fitted else "mean" if masks else "density")
     _check_views(views, [each.network for each in everyone])
     _check_masks(masks, [each.network for each in everyone])
     config = checkpoint.network.config
@@ -176,18 +177,18 @@ def measure(
     ]
 
     def score_readings(x: Tensor) -> Tensor:
-        return torch.cat([each.reading_log_prob(x, classes) for each in viewed])  # (R, B, Y), of all networks
+        return torch.cat([each.reading_log_prob(x, classes) for each in viewed])  # (V, 1 + M, B, Y), V of all networks
 
     score_readings(to_x(split.pixels[:1].to(device), config.levels))  # the first pass is slower
     began = time.perf_counter()
     each = score(score_readings, split.pixels, config.levels, batch_size=batch_size, device=device, track=track)
     speed = len(split) / (time.perf_counter() - began)
-    log_prob = combined(each, "density")  # (N, Y)
+    log_prob = combined(each[:, 0], "density")  # (N, Y)
     classifier = BayesClassifier(Ensemble(viewed, combine), checkpoint.log_prior)
     return _measured(
         replace(checkpoint, calibration=None) if members else _as_fitted(checkpoint, views, masks, combine),
         split,
-        combined(each, combine),
+        combined(deciding(each), combine),
         checkpoint.log_prior,
         views=views,
         masks=masks,

@@ -57,12 +57,10 @@ def _measured(trained: Checkpoint, images: Sequence[Path], **how: Any) -> Measur
 def unlike_training(trained: Checkpoint, measurement: Measurement) -> list[tuple[str, ...]] | None:
     """For each image the scores that hardly any image like those of training reaches; see `evaluation.outliers`.
 
-    None where nothing was fitted by `calibrate` to these weights, and to as many views and masks.
+    None where nothing was fitted by `calibrate` to these weights, and to as many views.
     """
     fitted = trained.calibration
-    typical = (
-        fitted.typical if fitted and (fitted.views, fitted.masks) == (measurement.views, measurement.masks) else None
-    )
+    typical = fitted.typical if fitted and fitted.views == measurement.views else None
     if typical is None or measurement.log_marginal is None:
         return None
     images, levels = measurement.split.pixels, trained.preprocessing.levels

@@ -44,9 +44,9 @@ def set_against(
     Returns:
         For each score the area under its ROC curve, with its interval, as plain values; and the figure.
     """
-    outside = measured(trained, images, names[1], views=inside.views, masks=inside.masks)
+    outside = measured(trained, images, names[1], views=inside.views, masks=0)
     levels, fitted = trained.preprocessing.levels, trained.calibration
-    typical = fitted.typical if fitted and (fitted.views, fitted.masks) == (inside.views, inside.masks) else None
+    typical = fitted.typical if fitted and fitted.views == inside.views else None  # of other views scores are others
     mean = (typical or fit_typical(_marginal(inside), inside.split.pixels, levels)).bits_per_dim
     near, far = (outlier_scores(_marginal(of), of.split.pixels, levels, mean) for of in (inside, outside))
     found = {score: dataclasses.asdict(auroc(near[score], far[score])) for score in near}

@@ -7,7 +7,7 @@ from pixelbayes.inference.ensemble import Ensemble
 from pixelbayes.inference.sampler import sample, sampling_noise
 from pixelbayes.inference.scoring import Scorer
 from pixelbayes.inference.series import sample_class, sample_classes, sample_images
-from pixelbayes.inference.viewing import Combine, OneByOne, Viewed, combined
+from pixelbayes.inference.viewing import Combine, OneByOne, Viewed, combined, deciding
 
 __all__ = [
     "BayesClassifier",
@@ -21,6 +21,7 @@ __all__ = [
     "Scorer",
     "Viewed",
     "combined",
+    "deciding",
     "sample",
     "sample_cached",
     "sample_class",

@@ -39,13 +39,16 @@ class OneByOne:
 
 
 class Viewed:
-    """log p(x | c) over the views of an image, in each of which its pixels are told in another order, and over masks.
+    """log p(x | c) over the views of an image, in each of which its pixels are told in another order.
+
+    With masks it is read by these in every view. What a network says that sees an image whole is its likelihood; what
+    it says by masks leans more on the class, and decides it.
 
     Args:
         density: Of images in a view; of a network that was told of so many at least.
         views: V, one of `views.COUNTS`.
         combine: How; see `combined`.
-        masks: By which each view is read besides being read whole, (V M, 1, H, W), M for each, as `fixed_masks` draws.
+        masks: (V M, 1, H, W), M for each view, as `fixed_masks` draws.
     """
 
     def __init__(self, density: ViewDensity, views: int, combine: Combine = "density", masks: Tensor | None = None):
@@ -57,17 +60,23 @@ class Viewed:
         self.masks = () if masks is None else masks.tensor_split(views)
 
     def reading_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
-        """Of each reading of its own, (V (1 + M), B, Y), in nats."""
+        """Of each reading of its own, (V, 1 + M, B, Y), in nats: of each view the whole first, then by its masks."""
         found = []
         for view in range(self.views):
             seen = turned(x, torch.full((len(x),), view, device=x.device))
             masks = self.masks[view].to(x.device) if self.masks else ()
-            found += [self.density.class_log_prob(seen, num_classes, view, shown) for shown in (None, *masks)]
+            each = [self.density.class_log_prob(seen, num_classes, view, shown) for shown in (None, *masks)]
+            found.append(torch.stack(each))
         return torch.stack(found)
 
     def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
         """Nats, (B, Y), of images (B, C, H, W) as they are, under every class."""
-        return combined(self.reading_log_prob(x, num_classes), self.combine)
+        return combined(deciding(self.reading_log_prob(x, num_classes)), self.combine)
+
+
+def deciding(readings: Tensor) -> Tensor:
+    """The readings that tell the class, (R, B, Y), of all, (V, 1 + M, B, Y): those by masks, where there are any."""
+    return (readings[:, 1:] if readings.shape[1] > 1 else readings).flatten(0, 1)
 
 
 def combined(log_prob: Tensor, how: Combine) -> Tensor:

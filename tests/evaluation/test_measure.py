@@ -249,9 +249,9 @@ def test_views_make_one_density_and_their_mean_one_classifier(plain):
     each = Viewed(Scorer(checkpoint.network), 4).reading_log_prob(to_x(images.pixels, 5), 3).double()
     density = measure(checkpoint, images, views=4, plain=plain)
     mean = measure(checkpoint, images, views=4, combine="mean", plain=plain)
-    torch.testing.assert_close(density.log_prob, combined(each, "density"), rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(density.log_prob, combined(each[:, 0], "density"), rtol=1e-5, atol=1e-3)
     torch.testing.assert_close(mean.log_prob, density.log_prob, rtol=1e-5, atol=1e-3)
-    torch.testing.assert_close(mean.log_posterior, each.mean(dim=0).log_softmax(dim=1), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(mean.log_posterior, each[:, 0].mean(dim=0).log_softmax(dim=1), rtol=1e-3, atol=1e-3)
     assert mean.bits_per_dim == pytest.approx(density.bits_per_dim, rel=1e-6)  # of the density, however it classifies
     assert (mean.figures()["views"], mean.figures()["combine"]) == (4, "mean")
 
@@ -263,15 +263,21 @@ def test_views_that_a_network_was_not_told_of_are_refused(views):
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_masks_are_readings_beside_the_whole(plain):
+def test_masks_tell_the_class_and_the_whole_its_likelihood(plain):
     network = randomised(tiny_model(views=2, context_dropout=0.4, context_patch=2)).float()
     checkpoint, images = replace(trained(), network=network), split(0, 1, 2, 0)
     masks = fixed_masks(6, 0.4, 2, 8, 12)
     each = Viewed(Scorer(network), 2, masks=masks).reading_log_prob(to_x(images.pixels, 5), 3).double()
-    found = measure(checkpoint, images, views=2, masks=3, combine="mean", plain=plain)
-    torch.testing.assert_close(found.log_posterior, each.mean(dim=0).log_softmax(dim=1), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(found.log_prob, combined(each, "density"), rtol=1e-5, atol=1e-3)
-    assert (found.figures()["views"], found.figures()["masks"]) == (2, 3)
+    found = measure(checkpoint, images, views=2, masks=3, plain=plain)
+    torch.testing.assert_close(
+        found.log_posterior, each[:, 1:].mean(dim=(0, 1)).log_softmax(dim=1), rtol=1e-3, atol=1e-3
+    )
+    torch.testing.assert_close(found.log_prob, combined(each[:, 0], "density"), rtol=1e-5, atol=1e-3)
+    assert {name: found.figures()[name] for name in ("views", "masks", "combine")} == {
+        "views": 2,
+        "masks": 3,
+        "combine": "mean",
+    }
     checkpoint = replace(checkpoint, calibration=calibrate(checkpoint, found, "here", "validation"))
     assert checkpoint.calibration.masks == 3
     assert measure(checkpoint, images).masks == 3
