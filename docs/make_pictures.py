@@ -24,6 +24,7 @@ from torch import Tensor
 
 import pixelbayes
 import pixelbayes.model
+from pixelbayes.context import fixed_masks
 from pixelbayes.data import DataConfig, Split, load_data
 from pixelbayes.evaluation.calibration import Calibration
 from pixelbayes.evaluation.explanation import Explanation, log_likelihood_ratio, rivals
@@ -497,6 +498,17 @@ def inverse_cdf() -> Figure:
     return figure
 
 
+@styled
+def context() -> Figure:
+    """Digits, and what a network is shown of them that learns by context dropout."""
+    data = load_data(DataConfig(source="digits"))
+    levels, pixels = data.preprocessing.levels, data.split("test").pixels[:8]
+    masks = fixed_masks(2, 0.5, 2, *pixels.shape[2:])
+    hidden = torch.where(masks[:, None] == 1, pixels, levels // 2)  # grey
+    rows = ("digits", "by a mask", "by another")
+    return image_grid(torch.cat((pixels[None], hidden.to(pixels.dtype))), levels, rows)
+
+
 # 5. Figures, and how not to be fooled by them
 
 
@@ -622,7 +634,7 @@ def food_and_fur() -> Figure:
 
 THEORY = (
     order, saturation, kernels, receptive_field, without_shift, leak, blind_spot, mixture, edges, coefficients,
-    inverse_cdf,
+    inverse_cdf, context,
 )  # fmt: skip
 EVALUATION = (few_images, explanation, outliers)
 SHIPPED = (food_and_fur,)
