@@ -30,6 +30,12 @@ class ExperimentConfig(RunConfig):
                 f"tell_changed is true, but augmentation changes {'all' if self.augmentation.active else 'no'} images; "
                 "it wants augmentation, and a share of images below 1, so that both kinds are learnt"
             )
+        training = self.training
+        if self.model.context_dropout and training.posterior_weight and not training.generative_epochs:
+            raise InputError(
+                "context_dropout is for epochs of likelihood alone, but the posterior counts from the first one; "
+                "give posterior_from"
+            )
 
 
 def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:

@@ -29,8 +29,8 @@ def train(
 ) -> dict[str, Any]:
     """Trains a network into a run folder, then measures and shows its best weights.
 
-    A network of views is scored in all of them, and one that learnt by context dropout by MASKS masks too; by their
-    mean, at the temperature that is fitted to it.
+    A network of views is scored in all of them, and one that learnt by context dropout alone, without the posterior, by
+    MASKS masks; by their mean, at the temperature that is fitted to it.
 
     Args:
         config: What to do.
@@ -100,7 +100,8 @@ def dry_run(config: ExperimentConfig) -> dict[str, str]:
 
 def _calibrated(run: Path, trained: Checkpoint, data: ImageData, config: ExperimentConfig) -> Checkpoint:
     """The network with a temperature fitted on validation, and kept beside its weights, where that can be done."""
-    views, masks = config.model.views, MASKS if config.model.context_dropout else 0
+    views = config.model.views
+    masks = MASKS if config.model.context_dropout and not config.training.posterior_weight else 0
     how = {"views": views, "masks": masks, "combine": "mean"} if views > 1 or masks else {}
     measurement = measured(trained, data.split("validation"), "validation", **how)
     if measurement.calibration is None:  # no labels, or one class alone

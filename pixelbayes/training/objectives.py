@@ -24,6 +24,8 @@ class Batch(NamedTuple):
     clean: "Batch | None" = None  # the same images as they were before augmentation, if the likelihood is to be of them
 
 
+WHOLE = torch.ones(1, 1, 1, 1)  # all of an image is shown, whatever the network's context dropout
+
 Objective = Callable[[PixelCNN, Batch, Key], Tensor]  # to what is minimised; or (2,): that, and its bits per dimension
 
 
@@ -36,10 +38,10 @@ def generative(network: PixelCNN, batch: Batch, key: Key) -> Tensor:
     return bits_per_dim(-own_log_prob(network, batch, key), network.config.dims).mean()
 
 
-def own_log_prob(network: PixelCNN, batch: Batch, key: Key) -> Tensor:
-    """log p(x | own label), (B,), in nats."""
+def own_log_prob(network: PixelCNN, batch: Batch, key: Key, shown: Tensor | None = None) -> Tensor:
+    """log p(x | own label), (B,), in nats; `shown` as in `PixelCNN.forward`."""
     x = to_x(batch.pixels, network.config.levels, next(network.parameters()).dtype)
-    return network.log_prob(x, Condition(batch.label, batch.view), key)
+    return network.log_prob(x, Condition(batch.label, batch.view), key, shown)
 
 
 def chosen_objective(config: TrainingConfig, prior: Sequence[float]) -> Objective:
@@ -69,7 +71,8 @@ class Hybrid(nn.Module):
 
     All classes of an image go through in one pass and under the same dropout masks, so that chance does not decide
     between them. An image without a label counts by p(x), and not for the posterior. Where the batch has clean images
-    beside augmented ones, bits per dimension are of the clean ones.
+    beside augmented ones, bits per dimension are of the clean ones. No part of an image is hidden: context dropout is
+    for likelihood alone.
 
     Args:
         weight: lambda, of the cross-entropy.
@@ -104,7 +107,7 @@ class Hybrid(nn.Module):
         label = batch.label.clamp(min=0)
         own = log_prob.gather(1, label[:, None]).squeeze(1)
         if batch.clean is not None:
-            own = own_log_prob(network, batch.clean, key)
+            own = own_log_prob(network, batch.clean, key, WHOLE)
         own = torch.where(known, own, (log_prob + self.log_prior).logsumexp(dim=1))
         logits = log_prob / self.log_temperature.exp() + self.log_prior
         surprise = torch.where(known, cross_entropy(logits, label, reduction="none"), 0.0)
@@ -118,5 +121,5 @@ def class_log_prob(network: PixelCNN, batch: Batch, num_classes: int, key: Key) 
     view = None if batch.view is None else batch.view.repeat_interleave(num_classes)
     told = Condition(torch.arange(num_classes, device=x.device).repeat(len(x)), view)
     rows = x.repeat_interleave(num_classes, dim=0)
-    log_prob = network.log_prob(rows, told, Key(key.state.repeat_interleave(num_classes)))
+    log_prob = network.log_prob(rows, told, Key(key.state.repeat_interleave(num_classes)), WHOLE)
     return log_prob.unflatten(0, (len(x), num_classes))

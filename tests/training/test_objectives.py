@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -143,15 +144,29 @@ def test_an_image_without_a_label_counts_by_its_mixture_alone():
     assert loss == bits
 
 
-@pytest.mark.parametrize("dropped", ["dropout", "context_dropout"])
-def test_all_classes_of_an_image_meet_the_same_dropout_masks(dropped):
-    network = randomised(
-        tiny_model("none", **{"dropout": 0.0, dropped: 0.5})
-    )  # whom no label reaches: only masks could differ
+def test_all_classes_of_an_image_meet_the_same_dropout_masks():
+    network = randomised(tiny_model("none", dropout=0.5))  # whom no label reaches: only masks could differ
     batch = Batch(random_images(2, network.config), torch.tensor([0, 1]))
     log_prob = class_log_prob(network, batch, 3, key_of([0, 1]))
     torch.testing.assert_close(log_prob, log_prob[:, :1].expand(-1, 3))
     assert not torch.equal(log_prob, class_log_prob(network, batch, 3, key_of([2, 3])))
+
+
+def test_the_posterior_is_learnt_of_whole_images():
+    batch = Batch(random_images(2, tiny_model().config), torch.tensor([0, 1]))
+    whole, hiding = (randomised(tiny_model(dropout=0.3, context_dropout=rate)) for rate in (0.0, 0.5))
+    for clean in (None, Batch(random_images(2, whole.config, seed=3), batch.label)):
+        seen = batch._replace(clean=clean)
+        assert torch.equal(*(Hybrid(0.3, 7.0, PRIOR).double()(each, seen, key_of([0, 1])) for each in (whole, hiding)))
+    assert not torch.equal(*(generative(each, batch, key_of([0, 1])) for each in (whole, hiding)))
+
+
+def test_context_dropout_wants_epochs_of_likelihood_alone():
+    hiding, training = Architecture(context_dropout=0.5), TrainingConfig(posterior_weight=1.0, epochs=4)
+    with pytest.raises(InputError, match=r"context_dropout is for epochs of likelihood alone.*posterior_from"):
+        ExperimentConfig(model=hiding, training=training)
+    ExperimentConfig(model=hiding, training=replace(training, posterior_from=0.5))
+    ExperimentConfig(model=hiding)
 
 
 def test_the_temperature_is_learnt_kept_with_the_state_and_told_in_the_history(tmp_path):
