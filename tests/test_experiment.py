@@ -65,7 +65,8 @@ def test_a_network_that_learnt_by_context_dropout_is_scored_by_masks(pictures, t
     for name in ("calibration.json", "metrics.json"):
         found = json.loads((run / name).read_text())
         assert (found["views"], found["masks"], found["combine"]) == (1, MASKS, "mean")
-    assert f"1, {MASKS} masks each, as their mean" in capsys.readouterr().out
+    assert f"1 view, {MASKS} masks each, as their mean" in capsys.readouterr().out
+    assert f"read in 1 view, {MASKS} masks each, as their mean" in (run / "index.html").read_text()
 
 
 def test_a_run_folder_holds_all_that_a_run_has_found(finished_run):

@@ -100,6 +100,8 @@ def add_device(parser: Any) -> None:
 
 def show_figures(figures: dict[str, Any]) -> None:
     """What a measurement found, as in metrics.json; quality of samples too, if it is there."""
+    from pixelbayes.evaluation.report.tables import readings as how_read
+
     rows = {}
     if figures["accuracy"] is not None:
         low, high = figures["accuracy_interval"]
@@ -118,10 +120,8 @@ def show_figures(figures: dict[str, Any]) -> None:
         low, high = found["auroc_interval"]
         rows[f"AUROC by {score}"] = f"{found['auroc']:.3f}  (95% interval {low:.3f} to {high:.3f})"
     rows["images"] = str(figures["n"])
-    views, masks = figures.get("views", 1), figures.get("masks", 0)
-    if views > 1 or masks:
-        what = f"{views}, {masks} masks each" if masks else str(views)
-        rows["views"] = f"{what}, as {'one density' if figures['combine'] == 'density' else 'their mean'}"
+    if found := how_read(figures):
+        rows["read in"] = found
     show_pairs(f"{figures['data']}, {figures['split']}", rows)
     if figures.get("quality"):
         show_quality(figures["quality"])

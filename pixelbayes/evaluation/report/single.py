@@ -17,6 +17,7 @@ from pixelbayes.evaluation.report.tables import (
     memorising_table,
     number,
     quality_table,
+    readings,
     selective_table,
 )
 
@@ -40,7 +41,8 @@ def headline(record: Record) -> list[Card]:
         low, high = metrics["accuracy_interval"]
         labelled = sum(score["support"] for score in metrics["per_class"].values())
         note = f"95% interval {low:.3f} to {high:.3f}, {split}, n = {labelled:,}"
-        cards.append(Card("Accuracy", number(metrics["accuracy"]), note))
+        read = f"; read in {how}" if (how := readings(metrics)) else ""
+        cards.append(Card("Accuracy", number(metrics["accuracy"]), note + read))
         cards.append(Card("Macro F1", number(metrics["macro_f1"]), "mean over the classes that occur"))
     if metrics.get("nll") is not None:
         cards.append(Card("Negative log-likelihood", number(metrics["nll"]), _calibration_note(metrics)))

@@ -34,6 +34,21 @@ def with_interval(value: float | None, interval: Sequence[float] | None, places:
     return f"{number(value, places)} [{low}, {high}]"
 
 
+def readings(metrics: Mapping[str, Any]) -> str:
+    """How images were read to tell their classes; nothing where each was read once.
+
+    >>> readings({"views": 2, "masks": 4, "combine": "mean"})
+    '2 views, 4 masks each, as their mean'
+    >>> readings({"views": 1, "masks": 0, "combine": "density"})
+    ''
+    """
+    views, masks = metrics.get("views", 1), metrics.get("masks", 0)
+    if views == 1 and not masks:
+        return ""
+    what = f"{views} view{'s' * (views > 1)}" + (f", {masks} masks each" if masks else "")
+    return f"{what}, as {'one density' if metrics['combine'] == 'density' else 'their mean'}"
+
+
 def class_table(metrics: Mapping[str, Any]) -> Table | None:
     """Precision, recall with its 95% Wilson interval, and F1 of each class; None where no image was labelled."""
     if not metrics.get("per_class"):
