@@ -34,9 +34,8 @@ def log_prob_of_classes(network: PixelCNN, x: Tensor, told: Tensor, shown: Tenso
     images, count = len(x), len(told)
     condition = EveryClass(torch.full((images,), NO_LABEL, device=x.device), told=told)
     with Growing(images, count):
-        params = network(
-            x.to(network.to_params.bias.dtype), condition, shown=shown
-        )  # of B Y rows; of B if no label has acted
+        read = x.to(network.to_params.bias.dtype)
+        params = network(read, condition, shown=shown)  # of B Y rows; of B if no label has acted
     log_prob = network.likelihood(params).log_prob(grow(x, len(params))).sum(dim=(1, 2))
     return log_prob.view(images, -1).expand(images, count)
 
