@@ -14,7 +14,7 @@ from pixelbayes.randomness import Key
 _STREAM = 0xC0DE  # keeps these masks apart from those of activations
 
 
-def shown(key: Key, probability: float, patch: int, height: int, width: int) -> Tensor:
+def context_mask(key: Key, probability: float, patch: int, height: int, width: int) -> Tensor:
     """Where the network may look: 1 there and 0 in hidden patches, float32 (B, 1, H, W).
 
     Args:
@@ -30,4 +30,4 @@ def shown(key: Key, probability: float, patch: int, height: int, width: int) -> 
 
 def fixed_masks(count: int, probability: float, patch: int, height: int, width: int) -> Tensor:
     """So many masks to score images by, (count, 1, H, W); the same for every image, so that each leaves a density."""
-    return shown(Key.of(0, "masks", 0, torch.arange(count)), probability, patch, height, width)
+    return context_mask(Key.of(0, "masks", 0, torch.arange(count)), probability, patch, height, width)

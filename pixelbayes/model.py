@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelbayes.context import shown as draw_shown
+from pixelbayes.context import context_mask
 from pixelbayes.errors import InputError
 from pixelbayes.fusion import Condition, FusionShape, ViewFiLM, fusion_maker
 from pixelbayes.fusion.base import INPUT, OUTPUT, STEM, Features, Site
@@ -216,7 +216,7 @@ class PixelCNN(nn.Module):
             features = {site: feature.to(half) for site, feature in features.items()}
 
         if shown is None and key is not None and self.config.context_dropout:
-            shown = draw_shown(key, self.config.context_dropout, self.config.context_patch, height, width)
+            shown = context_mask(key, self.config.context_dropout, self.config.context_patch, height, width)
         stacks = self.stem(x, features, shown)
         kept = [stacks]
         for resolution in range(RESOLUTIONS):

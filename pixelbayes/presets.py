@@ -88,7 +88,8 @@ BEST_PUBLIC = ExperimentConfig(
 )
 
 # Ours: likelihood first, half of each image hidden, which is fast; then the hybrid objective; flips as views, small
-# shifts not told. What each of these is worth stands in docs/results.md. Put together from two runs, not yet run whole.
+# shifts not told. What each of these is worth stands in docs/results.md. Put together from two runs that were near it;
+# not yet run whole.
 FLAGSHIP_CPU = ExperimentConfig(
     data=IMAGES,
     augmentation=AugmentationConfig(crop=3),

@@ -2,7 +2,7 @@ import pytest
 import torch
 from networks import random_images, randomised, tiny_model
 
-from pixelbayes.context import fixed_masks, shown
+from pixelbayes.context import context_mask, fixed_masks
 from pixelbayes.errors import InputError
 from pixelbayes.inference import Scorer, Viewed, combined
 from pixelbayes.inference.viewing import OneByOne
@@ -21,7 +21,7 @@ def images(network, count=3):
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.8])
 def test_patches_are_hidden_as_often_as_asked(probability):
-    masks = shown(key(50), probability, 1, 20, 20)
+    masks = context_mask(key(50), probability, 1, 20, 20)
     assert masks.shape == (50, 1, 20, 20)
     assert set(masks.unique().tolist()) == {0, 1}
     hidden = 1 - masks.mean(dim=(1, 2, 3))
@@ -30,7 +30,7 @@ def test_patches_are_hidden_as_often_as_asked(probability):
 
 
 def test_a_patch_is_hidden_whole_and_cut_off_at_the_edges():
-    masks = shown(key(8), 0.5, 3, 7, 8)
+    masks = context_mask(key(8), 0.5, 3, 7, 8)
     assert masks.shape == (8, 1, 7, 8)
     for top in range(0, 7, 3):
         for left in range(0, 8, 3):
@@ -41,9 +41,9 @@ def test_a_patch_is_hidden_whole_and_cut_off_at_the_edges():
 
 def test_masks_are_a_function_of_step_and_image():
     assert torch.equal(
-        shown(key(4), 0.5, 2, 8, 8)[2:3], shown(Key.of(0, "training", 0, torch.tensor([2])), 0.5, 2, 8, 8)
+        context_mask(key(4), 0.5, 2, 8, 8)[2:3], context_mask(Key.of(0, "training", 0, torch.tensor([2])), 0.5, 2, 8, 8)
     )
-    assert not torch.equal(shown(key(4), 0.5, 2, 8, 8), shown(key(4, step=1), 0.5, 2, 8, 8))
+    assert not torch.equal(context_mask(key(4), 0.5, 2, 8, 8), context_mask(key(4, step=1), 0.5, 2, 8, 8))
     assert torch.equal(fixed_masks(3, 0.5, 2, 8, 8), fixed_masks(5, 0.5, 2, 8, 8)[:3])
 
 
@@ -62,7 +62,7 @@ def test_nothing_of_a_hidden_pixel_reaches_the_network(fusion):
 def test_training_hides_patches_and_use_does_not():
     network = randomised(tiny_model(context_dropout=0.5, context_patch=2, dropout=0.0))
     x, label = images(network), torch.tensor([0, 1, 2])
-    hidden = network(x, label, shown=shown(key(3), 0.5, 2, 8, 12))
+    hidden = network(x, label, shown=context_mask(key(3), 0.5, 2, 8, 12))
     assert torch.equal(network(x, label, key(3)), hidden)
     whole = network(x, label)
     assert torch.equal(network(x, label, shown=torch.ones(3, 1, 8, 12)), whole)

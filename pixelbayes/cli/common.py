@@ -75,6 +75,7 @@ def add_scoring(parser: Any) -> None:
 
 
 def add_readings(parser: Any) -> None:
+    """Options of how often an image is read, and what its readings make."""
     parser.add_argument(
         "--views", type=int, help="views of each image, of a network trained on views; as it was calibrated, or 1"
     )
@@ -100,7 +101,7 @@ def add_device(parser: Any) -> None:
 
 def show_figures(figures: dict[str, Any]) -> None:
     """What a measurement found, as in metrics.json; quality of samples too, if it is there."""
-    from pixelbayes.evaluation.report.tables import readings as how_read
+    from pixelbayes.evaluation.report.tables import how_read
 
     rows = {}
     if figures["accuracy"] is not None:

@@ -160,20 +160,21 @@ def measure(
     views = views or (fitted.views if fitted else 1)
     masks = (fitted.masks if fitted else 0) if masks is None else masks
     combine = combine or (fitted.combine if fitted else "mean" if masks else "density")
-    _check_views(views, [each.network for each in everyone])
-    _check_masks(masks, [each.network for each in everyone])
+    networks = [each.network for each in everyone]
+    _check_views(views, networks)
+    _check_masks(masks, networks)
     config = checkpoint.network.config
     device = next(checkpoint.network.parameters()).device
     classes = len(checkpoint.class_names)
     rows = views * (1 + masks) * len(split) * classes
     viewed = [
         Viewed(
-            OneByOne(each.network) if plain else Scorer(each.network, rows=rows),
+            OneByOne(network) if plain else Scorer(network, rows=rows),
             views,
             combine,
-            _masks(each.network, views * masks),
+            _masks(network, views * masks),
         )
-        for each in everyone
+        for network in networks
     ]
 
     def score_readings(x: Tensor) -> Tensor:

@@ -43,11 +43,21 @@ def started(folder, fusion="film", **changes):
 
 
 @pytest.mark.parametrize("fusion", ["film", "film+bottleneck"])
-@pytest.mark.parametrize("changes", [{}, {"dropout": 0.2}, {"views": 4}, {"views": 2, "tell_changed": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"dropout": 0.2},
+        {"context_dropout": 0.5, "context_patch": 2},
+        {"views": 4},
+        {"views": 2, "tell_changed": True},
+    ],
+)
 def test_a_run_starts_with_the_density_of_another(fusion, changes, tmp_path):
     before = trained(tmp_path, fusion)
     after = started(tmp_path, fusion, **changes).double()
-    assert after.config.dropout == changes.get("dropout", 0.5)
+    for name, unchanged in {"dropout": 0.5, "context_dropout": 0.0, "context_patch": 1}.items():
+        assert getattr(after.config, name) == changes.get(name, unchanged)
     x = to_x(random_images(4, before.config), 5, torch.float64)
     labels = torch.tensor([0, 1, 2, 0])
     view = torch.arange(4) if "views" in changes else None

@@ -14,10 +14,10 @@ from pixelbayes.evaluation.report.tables import (
     calibration_table,
     class_table,
     data_table,
+    how_read,
     memorising_table,
     number,
     quality_table,
-    readings,
     selective_table,
 )
 
@@ -41,7 +41,7 @@ def headline(record: Record) -> list[Card]:
         low, high = metrics["accuracy_interval"]
         labelled = sum(score["support"] for score in metrics["per_class"].values())
         note = f"95% interval {low:.3f} to {high:.3f}, {split}, n = {labelled:,}"
-        read = f"; read in {how}" if (how := readings(metrics)) else ""
+        read = f"; read in {how}" if (how := how_read(metrics)) else ""
         cards.append(Card("Accuracy", number(metrics["accuracy"]), note + read))
         cards.append(Card("Macro F1", number(metrics["macro_f1"]), "mean over the classes that occur"))
     if metrics.get("nll") is not None:

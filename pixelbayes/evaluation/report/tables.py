@@ -34,12 +34,12 @@ def with_interval(value: float | None, interval: Sequence[float] | None, places:
     return f"{number(value, places)} [{low}, {high}]"
 
 
-def readings(metrics: Mapping[str, Any]) -> str:
+def how_read(metrics: Mapping[str, Any]) -> str:
     """How images were read to tell their classes; nothing where each was read once.
 
-    >>> readings({"views": 2, "masks": 4, "combine": "mean"})
+    >>> how_read({"views": 2, "masks": 4, "combine": "mean"})
     '2 views, 4 masks each, as their mean'
-    >>> readings({"views": 1, "masks": 0, "combine": "density"})
+    >>> how_read({"views": 1, "masks": 0, "combine": "density"})
     ''
     """
     views, masks = metrics.get("views", 1), metrics.get("masks", 0)
