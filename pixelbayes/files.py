@@ -15,13 +15,17 @@ CACHE = "PIXELBAYES_CACHE"  # in the environment
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; when the block ends well, renames it to `path`, else removes it.
 
-    The suffix is kept for writers that go by it (Pillow, matplotlib). Missing folders are made.
+    The suffix is kept for writers that go by it (Pillow, matplotlib). Missing folders are made. Who may read the file
+    is left to the user's umask, whatever the writer does: that of safetensors shuts others out.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary.touch()
+    mode = temporary.stat().st_mode
     try:
         yield temporary
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from pixelbayes.files import cache_folder, replacing, write_text
@@ -38,6 +40,16 @@ def test_the_temporary_file_has_the_suffix_that_tells_the_format(tmp_path):
         assert temporary.suffix == ".png"
         assert temporary.parent == tmp_path
         temporary.touch()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+def test_those_may_read_a_file_whom_the_umask_lets(tmp_path):
+    (tmp_path / "plain").touch()
+    with replacing(tmp_path / "file") as temporary:
+        temporary.unlink()
+        os.close(os.open(temporary, os.O_CREAT, 0o600))  # as safetensors does
+        assert temporary.stat().st_mode != (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_the_cache_lies_where_caches_lie(monkeypatch, tmp_path):
