@@ -12,12 +12,19 @@ from pixelbayes.experiment import ExperimentConfig
 from pixelbayes.model import Architecture
 from pixelbayes.training import TrainingConfig
 
-# scikit-learn's 8x8 handwritten digits: a run that ends within minutes on two cores
+# scikit-learn's 8x8 handwritten digits: a run that ends within minutes on two cores. They are few: in two views, one of
+# them mirrored, the network overfits less and reads each twice
 DIGITS = ExperimentConfig(
     data=DataConfig(source="digits"),
-    model=Architecture(fusion="film:mlp=one-hot", num_filters=40, num_blocks=1, num_mixtures=3, dropout=0.5),
+    model=Architecture(fusion="film:mlp=one-hot", num_filters=40, num_blocks=1, num_mixtures=3, dropout=0.5, views=2),
     training=TrainingConfig(
-        epochs=24, batch_size=32, learning_rate=3e-3, ema_decay=0.99, samples_per_class=10, sample_every=5
+        epochs=24,
+        batch_size=32,
+        learning_rate=3e-3,
+        ema_decay=0.99,
+        select_by="bits_per_dim",  # smoother than the accuracy of 269 images
+        samples_per_class=10,
+        sample_every=5,
     ),
 )
 

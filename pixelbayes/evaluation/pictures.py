@@ -46,7 +46,8 @@ def pictures_of(
             measurement.posterior[images],
             names,
             measurement.split.labels[images],
-            None if measurement.log_prob is None else measurement.log_prob[images],
+            None if measurement.evidence is None or measurement.log_prob is None else measurement.evidence[images],
+            averaged=measurement.combine == "mean",
         )
 
     def reasons(images: list[int]) -> Figure | None:

@@ -1,9 +1,11 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import torch
+from matplotlib.text import Text
 from networks import random_images, tiny_model
 
 from pixelbayes.checkpoint import Checkpoint
@@ -13,7 +15,7 @@ from pixelbayes.evaluation.classification import Classification
 from pixelbayes.evaluation.figures import confusion_matrix
 from pixelbayes.evaluation.history import write_history
 from pixelbayes.evaluation.measure import Measurement
-from pixelbayes.evaluation.pictures import handful
+from pixelbayes.evaluation.pictures import handful, pictures_of
 from pixelbayes.evaluation.predictions import prediction_rows
 from pixelbayes.evaluation.report import run_report
 from pixelbayes.evaluation.results import clear_results, figures_of, write_results
@@ -139,6 +141,19 @@ def test_pictures_of_an_earlier_measurement_do_not_stay(tmp_path):
     assert named("separation", "confusion") < pictures(tmp_path)
     written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))
     assert pictures(tmp_path) == named("cosines", "explanations", "posteriors", "samples")
+
+
+@pytest.mark.parametrize(
+    ("combine", "heading"),
+    [("density", "   log p(x | c) in nats"), ("mean", "mean log p(x | c) of the readings in nats")],
+)
+def test_beside_a_belief_stands_what_it_follows_from(combine, heading):
+    found = measurement([0, 1], [0, 2], [0.9, 0.8])
+    readings = found.log_posterior - 41.5  # the images' densities are others
+    figure = pictures_of(trained(), replace(found, evidence=readings, combine=combine), None, [])["posteriors"]
+    shown = [text.get_text() for text in figure.findobj(Text)]
+    assert {f"{nats:.1f}" for nats in readings.flatten().tolist()} <= set(shown)
+    assert any(heading in text for text in shown)
 
 
 def test_clearing_removes_results_and_nothing_else(tmp_path):

@@ -24,6 +24,7 @@ def posteriors(
     class_names: Sequence[str],
     labels: Tensor | None = None,
     log_probs: Tensor | None = None,
+    averaged: bool = False,
 ) -> Figure:
     """A handful of images, each beside its bars p(c | x).
 
@@ -37,6 +38,7 @@ def posteriors(
         class_names: Y names.
         labels: int64 (N,), -1 where unknown.
         log_probs: log p(x | c) in nats, shape (N, Y); written beside the bars if given.
+        averaged: Whether each is the mean over several readings of its image.
     """
     count, num_classes = posterior.shape
     fits = len(pixels) == count and len(class_names) == num_classes and (labels is None or labels.shape == (count,))
@@ -71,7 +73,8 @@ def posteriors(
             _column(chart, 2, [f"{nats:.1f}" for nats in log_probs[i, belief.shown].tolist()], QUIET)
     if log_probs is not None:
         corner = 1 - MARGIN / sheet.width, MARGIN / sheet.height
-        sheet.figure.text(*corner, "p(c | x)   log p(x | c) in nats", color=QUIET, size=8, ha="right")
+        of = "mean log p(x | c) of the readings" if averaged else "log p(x | c)"
+        sheet.figure.text(*corner, f"p(c | x)   {of} in nats", color=QUIET, size=8, ha="right")
     return sheet.figure
 
 
