@@ -25,6 +25,7 @@ from pixelbayes.experiment.training import MASKS
 from pixelbayes.images import open_image
 from pixelbayes.inference import BayesClassifier, score
 from pixelbayes.likelihood import bits_per_dim
+from pixelbayes.randomness import permutation
 from pixelbayes.training import TrainingConfig
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -119,6 +120,21 @@ def test_a_loaded_network_gives_the_nll_that_was_measured(finished_run, pictures
     assert bits_per_dim(nll, 3 * 6 * 8).mean().item() == pytest.approx(figures["bits_per_dim"], rel=1e-6)  # float32
     best = read_history(finished_run / "history.csv")[trained.about["epoch"] - 1]
     assert figures["bits_per_dim"] == pytest.approx(best["val/bits_per_dim"], rel=1e-5)
+
+
+def test_a_run_says_what_it_makes_of_training_images_as_they_are(finished_run, pictures):
+    trained, measurement = experiment.evaluate(finished_run, str(pictures), "train", device="cpu")
+    labels = measurement.split.labels
+    own = bits_per_dim(-measurement.log_prob.gather(1, labels[:, None]).squeeze(1), trained.network.config.dims)
+    found = json.loads((finished_run / "metrics.json").read_text())["training"]
+    some = permutation(0, "seen", 0, len(labels))[:12]  # as many as there are of validation
+    assert found["n"] == 12 < len(labels)
+    assert found["accuracy"] == pytest.approx((measurement.predicted == labels)[some].double().mean().item())
+    assert found["bits_per_dim"] == pytest.approx(own[some].mean().item(), rel=1e-6)
+    about = json.loads((finished_run / "about.json").read_text())
+    assert about["facts"]["training images, as they are"].endswith(
+        f"{found['bits_per_dim']:.4f} bits per dimension, of 12"
+    )
 
 
 def test_the_same_config_gives_the_same_weights_and_another_seed_others(finished_run, pictures, tmp_path):
@@ -259,6 +275,7 @@ def test_evaluate_gives_the_figures_of_the_run(finished_run, pictures, tmp_path)
     found, kept = (
         json.loads(file.read_text()) for file in (tmp_path / "deep/figures.json", finished_run / "metrics.json")
     )
+    del kept["training"]
     assert found | {"images_per_second": None} == kept | {"images_per_second": None, "quality": None}
 
 

@@ -27,6 +27,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.names)
 
+    def take(self, index: Tensor) -> "Split":
+        """Those of its images, by number."""
+        return Split(self.pixels[index], self.labels[index], tuple(self.names[each] for each in index.tolist()))
+
     def unlabelled(self) -> "Split":
         """The same images, their labels unknown."""
         return replace(self, labels=torch.full_like(self.labels, -1))

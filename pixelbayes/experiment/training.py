@@ -1,6 +1,7 @@
 """From a config to a trained network, measured and shown."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from pixelbayes.experiment.measuring import measured
 from pixelbayes.experiment.quality import FeatureConfig, SamplingConfig, prepare_features
 from pixelbayes.inference import sample_classes
 from pixelbayes.progress import tracker
+from pixelbayes.randomness import permutation
 from pixelbayes.runs import augmented_images, begin, command_line, run_facts
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ def train(
     """Trains a network into a run folder, then measures and shows its best weights.
 
     A network of views is scored in all of them, and one that learnt by context dropout alone, without the posterior, by
-    MASKS masks; by their mean, at the temperature that is fitted to it.
+    MASKS masks; by their mean, at the temperature that is fitted to it. As many training images as there are of
+    validation are measured too, as they are, for the history knows them augmented and under dropout: what a network
+    says of these and not of others, it has by heart.
 
     Args:
         config: What to do.
@@ -41,8 +45,8 @@ def train(
             config names for measuring them while training.
 
     Returns:
-        The figures, as in metrics.json, and those of the samples under "quality"; under `torchrun` those of the first
-        process, of any other none.
+        The figures, as in metrics.json, those of training images under "training", and those of the samples under
+        "quality"; under `torchrun` those of the first process, of any other none.
 
     Raises:
         InputError: If the data is faulty, or the folder holds a run already, or another one than is to be resumed.
@@ -65,6 +69,7 @@ def train(
         return {}
     trained = _calibrated(run, checkpoint.load(run, pick_device(config.training.device)), data, config)
     measurement = measured(trained, data.split(report_on), report_on)
+    seen = _seen(trained, data, config.seed)
     shown = sample_classes(
         trained.network,
         range(len(trained.class_names)),
@@ -80,8 +85,9 @@ def train(
         split=report_on,
         samples=shown,
         figures={"augmented": augmented_images(data, config.augmentation, config.seed)},
+        more={"training": seen},
         command=trained.about["command"],
-        facts=run_facts(trained, config, history),
+        facts=run_facts(trained, config, history) | {"training images, as they are": _in_words(seen)},
     )
     if not look.samples:
         return figures
@@ -109,6 +115,19 @@ def _calibrated(run: Path, trained: Checkpoint, data: ImageData, config: Experim
     fitted = calibrate(trained, measurement, config.data.source, "validation")
     fitted.write(checkpoint.calibration_file(run))
     return dataclasses.replace(trained, calibration=fitted, stale_calibration=False)
+
+
+def _seen(trained: Checkpoint, data: ImageData, seed: int) -> dict[str, Any]:
+    """Accuracy and bits per dimension of clean training images, as many as there are of validation."""
+    train = data.split("train")
+    some = permutation(seed, "seen", 0, len(train))[: len(data.split("validation"))]
+    figures = measured(trained, train.take(some), "training images").figures()
+    return {name: figures[name] for name in ("accuracy", "bits_per_dim", "n")}
+
+
+def _in_words(seen: Mapping[str, Any]) -> str:
+    accuracy = "" if seen["accuracy"] is None else f"accuracy {seen['accuracy']:.4f}, "
+    return f"{accuracy}{seen['bits_per_dim']:.4f} bits per dimension, of {seen['n']:,}"
 
 
 def _quality_check(config: ExperimentConfig, data: ImageData) -> "QualityCheck | None":
