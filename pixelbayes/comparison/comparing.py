@@ -1,6 +1,5 @@
 """From names to a table: every contender with every seed, each into its own folder."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pixelbayes.comparison.table import write_comparison
 from pixelbayes.data import load_data
 from pixelbayes.differences import differences
 from pixelbayes.errors import InputError
-from pixelbayes.evaluation.report.record import METRICS, QUALITY
+from pixelbayes.evaluation.report.record import METRICS, QUALITY, read_json
 from pixelbayes.experiment import ExperimentConfig, FeatureConfig
 from pixelbayes.files import write_text
 from pixelbayes.progress import track
@@ -91,8 +90,8 @@ def _judge_samples(
     features: FeatureConfig,
 ) -> None:
     """An evaluation with samples for every density that ended and has none."""
-    ended = [run for each in entries for seed in seeds if (run := each.run(out, seed)) and (run / METRICS).is_file()]
-    densities = [run for run in ended if json.loads((run / METRICS).read_text(encoding="utf-8"))["bits_per_dim"]]
+    runs = [each.run(out, seed) for each in entries for seed in seeds]
+    densities = [run for run in runs if read_json(run / METRICS).get("bits_per_dim")]
     config = experiment.EvaluationConfig(samples=experiment.SamplingConfig(count=samples), features=features)
     for run in track(densities, "samples of each run"):
         folder = experiment.evaluation_folder(run, base.data.source, report_on)

@@ -1,6 +1,5 @@
 """What came of a contender, read from the folders of its runs."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pixelbayes import experiment
 from pixelbayes.comparison.contenders import Contender
 from pixelbayes.comparison.running import FAILURE
 from pixelbayes.evaluation.history import HISTORY, read_history
-from pixelbayes.evaluation.report.record import METRICS, QUALITY
+from pixelbayes.evaluation.report.record import METRICS, QUALITY, read_json
 
 
 @dataclass
@@ -46,10 +45,10 @@ def read_row(contender: Contender, seeds: Sequence[int], out: Path, report_on: s
     row = Row(contender.name)
     for seed in seeds:
         run = contender.run(out, seed)
-        if not (run / METRICS).is_file():
+        figures = read_json(run / METRICS)
+        if not figures:
             row.failures.append(f"seed {seed}: {(run / FAILURE).read_text(encoding='utf-8').splitlines()[0]}")
             continue
-        figures = json.loads((run / METRICS).read_text(encoding="utf-8"))
         history = read_history(run / HISTORY)
         best = next(epoch for epoch in history if epoch["epoch"] == figures["epoch"])
         speed = statistics.median(epoch["images_per_second"] for epoch in history)
@@ -59,11 +58,10 @@ def read_row(contender: Contender, seeds: Sequence[int], out: Path, report_on: s
         row.add(classified_per_second=figures["images_per_second"])
         if figures.get("bits_per_dim") is not None:
             row.add(bits_per_dim=figures["bits_per_dim"])
-        quality = experiment.evaluation_folder(run, contender.config.data.source, report_on) / QUALITY
-        if quality.is_file():
-            found = json.loads(quality.read_text(encoding="utf-8"))
-            row.add(**{name: found[name] for name in ("fid", "kid") if found[name] is not None})
-            row.judged_by = f"{found['n']} samples on {found['extractor']}, against {found['reference']}"
+        quality = read_json(experiment.evaluation_folder(run, contender.config.data.source, report_on) / QUALITY)
+        if quality:
+            row.add(**{name: quality[name] for name in ("fid", "kid") if quality[name] is not None})
+            row.judged_by = f"{quality['n']} samples on {quality['extractor']}, against {quality['reference']}"
         row.parameters = figures["parameters"]
         row.histories.append(history)
         samples = run / "figures" / "samples.png"

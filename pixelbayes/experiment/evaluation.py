@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pixelbayes.errors import InputError
 from pixelbayes.evaluation.generation import read_samples
 from pixelbayes.evaluation.measure import Measurement, check_fit
 from pixelbayes.evaluation.report import run_report
-from pixelbayes.evaluation.report.record import EVALUATIONS, QUALITY, distinct_names
+from pixelbayes.evaluation.report.record import EVALUATIONS, METRICS, QUALITY, distinct_names, read_json
 from pixelbayes.evaluation.results import PAGE, clear_results, write_results
 from pixelbayes.experiment.measuring import data_for, load_to_measure, measured
 from pixelbayes.experiment.outside import images_outside, set_against
@@ -41,14 +42,16 @@ class EvaluationConfig:
 def evaluation_folder(run: Path, source: str, split: str, members: Sequence[str | Path] = ()) -> Path:
     """In the run's own folder, by the name of data and split; of a weights file, a new one under runs/.
 
-    That of an ensemble says so, and with which runs: it stands beside that of the run alone.
+    That of an ensemble says so, and with which runs: it stands beside that of the run alone. Where other data of that
+    name has been measured, a number follows, so that neither takes the other's place.
     """
     if not run.is_dir():
         return new_run_folder("evaluation")
     name = f"{Path(source.rpartition(':')[2]).name}-{split}"
     if members:
         name += "-with-" + "-".join(distinct_names([run, *map(Path, members)])[1:])
-    return run / EVALUATIONS / safe_name(name)
+    folders = (run / EVALUATIONS / safe_name(f"{name}{number}") for number in chain([""], count(-2, -1)))
+    return next(folder for folder in folders if read_json(folder / METRICS).get("data", source) == source)
 
 
 def examine(

@@ -49,6 +49,14 @@ def files(folder):
 # the folder
 
 
+def test_other_data_of_the_same_name_does_not_take_its_place(run, pictures, tmp_path):
+    other = shutil.copytree(pictures, tmp_path / "other" / pictures.name)
+    for source in (pictures, other, pictures, other):
+        assert evaluate(run, source, "--split", "test") == 0
+    folders = {path.name: read(path / "metrics.json")["data"] for path in (run / "evaluation").iterdir()}
+    assert folders == {"pictures-test": str(pictures), "pictures-test-2": str(other)}
+
+
 def test_an_evaluation_stands_in_the_runs_folder_and_leaves_all_else_but_the_runs_page_as_it_was(run, pictures):
     before = files(run)
     assert evaluate(run, pictures, "--split", "test") == 0

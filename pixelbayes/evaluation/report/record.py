@@ -64,10 +64,10 @@ class Record:
             raise InputError(f"{folder / HISTORY}: damaged ({error}); delete it, or copy it anew") from error
         return cls(
             folder=folder,
-            metrics=_read_json(folder / METRICS),
-            quality=_read_json(folder / QUALITY),
-            about=_read_json(folder / ABOUT),
-            data=_read_json(folder / DATA),
+            metrics=read_json(folder / METRICS),
+            quality=read_json(folder / QUALITY),
+            about=read_json(folder / ABOUT),
+            data=read_json(folder / DATA),
             config_text=(folder / CONFIG).read_text(encoding="utf-8") if (folder / CONFIG).is_file() else "",
             history=history,
             grids=dict(_thinned(sorted(grids.items()))),
@@ -117,7 +117,12 @@ def distinct_names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The fields of a file that a run has left; none if it is not there.
+
+    Raises:
+        InputError: If it is damaged.
+    """
     if not path.is_file():
         return {}
     try:
