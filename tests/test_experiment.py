@@ -26,7 +26,6 @@ from pixelbayes.images import open_image
 from pixelbayes.inference import BayesClassifier, score
 from pixelbayes.likelihood import bits_per_dim
 from pixelbayes.randomness import permutation
-from pixelbayes.training import TrainingConfig
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -151,12 +150,8 @@ def test_every_other_fusion_trains_through_the_same_path(fusion, pictures, tmp_p
 
 
 def test_a_run_may_report_on_the_test_split(pictures, tmp_path):
-    config = ExperimentConfig(
-        data=DataConfig(source=str(pictures), levels=4),
-        model=replace(ExperimentConfig().model, num_filters=4, num_mixtures=1),
-        training=TrainingConfig(epochs=1, sample_every=0, logger="none", device="cpu"),
-    )
-    assert experiment.train(config, tmp_path, report_on="test")["split"] == "test"
+    assert train(pictures, tmp_path, "--epochs", 1, "--report-on", "test") == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["split"] == "test"
     assert read_csv(tmp_path / "predictions.csv")[0]["image"] == "test/cat/00.png"
 
 

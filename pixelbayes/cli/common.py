@@ -19,6 +19,11 @@ def about(command: Command) -> dict[str, Any]:
 def add_run(parser: Any) -> None:
     parser.add_argument("--out", type=Path, help="the run folder; one under runs/ if not given")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
+    add_report_on(parser)
+
+
+def add_report_on(parser: Any) -> None:
+    parser.add_argument("--report-on", default="validation", help="split to measure at the end (default: %(default)s)")
 
 
 def with_config_of_run(arguments: list[str]) -> list[str]:

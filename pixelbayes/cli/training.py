@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pixelbayes.cli.common import (
     about,
+    add_report_on,
     add_run,
     finish,
     fusion_name,
@@ -34,7 +35,8 @@ def train(arguments: list[str]) -> None:
         show_pairs("Estimate", experiment.dry_run(config))
     else:
         run = run_folder(other, f"{source_name(config)}-{fusion_name(config)}")
-        finish(experiment.train(config, run, resume=other.resume, samples=other.samples), run)
+        figures = experiment.train(config, run, resume=other.resume, report_on=other.report_on, samples=other.samples)
+        finish(figures, run)
 
 
 def baseline(arguments: list[str]) -> None:
@@ -43,7 +45,6 @@ def baseline(arguments: list[str]) -> None:
     from pixelbayes.parsing import ConfigParser
 
     parser = ConfigParser(BaselineConfig, BASELINES, **about(baseline))
-    parser.add_argument("--report-on", default="validation", help="split to measure at the end (default: %(default)s)")
     add_run(parser)
     config, other = parser.parse_config(with_config_of_run(arguments))
     if other.print_config:
@@ -73,7 +74,7 @@ def compare(arguments: list[str]) -> None:
     parser = ConfigParser(experiment.ExperimentConfig, presets.PRESETS, **about(compare))
     parser.add_argument("names", metavar="NAME", nargs="+", help="fusions, presets, or baseline")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="a run for each (default: 0 1 2)")
-    parser.add_argument("--report-on", default="validation", help="split to measure at the end (default: %(default)s)")
+    add_report_on(parser)
     parser.add_argument("--workers", type=int, default=1, help="runs at a time (default: %(default)s)")
     parser.add_argument(
         "--samples", type=int, default=0, metavar="N", help="FID and KID of N samples of each class (default: none)"
