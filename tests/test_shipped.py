@@ -48,8 +48,8 @@ IMAGES = Path(__file__).parents[2] / "shared" / "data" / "cpen455"
 def test_the_network_of_photographs_reads_them_as_its_card_says():
     _, measurement = experiment.evaluate("food-and-fur", f"csv:{IMAGES}", "validation", device="cpu")
     assert (measurement.views, measurement.combine) == (2, "mean")
-    assert measurement.classification.accuracy == pytest.approx(0.9037, abs=0.005)  # rounding may turn an image or two
-    assert measurement.bits_per_dim == pytest.approx(3.9344, abs=0.001)
+    assert measurement.classification.accuracy == pytest.approx(0.9191, abs=0.005)  # rounding may turn an image or two
+    assert measurement.bits_per_dim == pytest.approx(3.7123, abs=0.001)
 
 
 def test_a_folder_of_that_name_goes_first(finished_run, tmp_path, monkeypatch):
