@@ -16,7 +16,7 @@ from benchmarks.sampling import sampling
 from benchmarks.scoring import scoring
 from benchmarks.training import training
 from benchmarks.waiting import waiting
-from pixelbayes.devices import pick_device
+from pixelbayes.utils.devices import pick_device
 
 FOLDER = Path(__file__).parents[1] / "docs" / "performance"
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pixelbayes.layers import initialise_from_data
-from pixelbayes.randomness import Key
-from pixelbayes.training.compilation import compiled
+from pixelbayes.models.layers import initialise_from_data
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.objectives import generative
+from pixelbayes.utils.compile import compiled
+from pixelbayes.utils.randomness import Key
 
 
 def bare_step(module: TrainingModule) -> Callable[[int, Tensor], Tensor]:

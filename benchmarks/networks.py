@@ -3,7 +3,7 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pixelbayes.model import PixelCNN, PixelCNNConfig
+from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
 
 
 def network(size: int, device: torch.device, fusion: str = "film", classes: int = 4) -> PixelCNN:

@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from pixelbayes.evaluation.figures.style import BLUE, SOFT, VERMILLION, save_figure, styled
-from pixelbayes.files import write_text
+from pixelbayes.plots.style import BLUE, SOFT, VERMILLION, save_figure, styled
+from pixelbayes.utils.files import write_text
 
 Row = dict[str, Any]
 

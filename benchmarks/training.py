@@ -14,9 +14,9 @@ from benchmarks.sampling import peak_memory
 from benchmarks.timing import interleaved, peak_flops
 from pixelbayes.data import ImageData, Split
 from pixelbayes.evaluation.history import HISTORY, read_history
-from pixelbayes.images import Preprocessing
+from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.training import TrainingConfig
-from pixelbayes.training.fitting import fit
+from pixelbayes.training.fit import fit
 from pixelbayes.training.module import TrainingModule
 
 WAYS: dict[str, dict[str, Any]] = {

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from benchmarks.networks import network
-from pixelbayes.checkpoint import Checkpoint, save
-from pixelbayes.images import Preprocessing
+from pixelbayes.checkpoints.checkpoint import Checkpoint, save
+from pixelbayes.images.preprocessing import Preprocessing
 
 
 def waiting(device: str, repeats: int) -> dict[str, Any]:

@@ -24,28 +24,18 @@ from torch import Tensor
 
 import pixelbayes
 import pixelbayes.model
-from pixelbayes.context import fixed_masks
 from pixelbayes.data import DataConfig, Split, load_data
-from pixelbayes.evaluation.calibration import Calibration
 from pixelbayes.evaluation.explanation import Explanation, log_likelihood_ratio, rivals
-from pixelbayes.evaluation.figures import explanations, image_grid
-from pixelbayes.evaluation.figures.confusion import SHADES
-from pixelbayes.evaluation.figures.style import (
-    BLUE,
-    INK,
-    PALE,
-    QUIET,
-    SOFT,
-    VERMILLION,
-    save_figure,
-    styled,
-)
-from pixelbayes.evaluation.generation import Moments, frechet_distance, squared_mmd
-from pixelbayes.evaluation.outliers import outlier_scores
-from pixelbayes.fusion import NO_LABEL
-from pixelbayes.fusion.base import Features
+from pixelbayes.images.pixels import to_x
 from pixelbayes.inference import BayesClassifier, sample, sampling_noise
-from pixelbayes.layers import (
+from pixelbayes.metrics.calibration import Calibration
+from pixelbayes.metrics.fid import Moments, frechet_distance
+from pixelbayes.metrics.kid import squared_mmd
+from pixelbayes.metrics.ood import outlier_scores
+from pixelbayes.models.context_dropout import fixed_masks
+from pixelbayes.models.fusion import NO_LABEL
+from pixelbayes.models.fusion.base import Features
+from pixelbayes.models.layers import (
     DownRightShiftedConv2d,
     DownShiftedConv2d,
     down_shift,
@@ -53,9 +43,11 @@ from pixelbayes.layers import (
     right_shift,
     unchanged,
 )
-from pixelbayes.likelihood import MixtureOfLogistics, bits_per_dim, draw
-from pixelbayes.model import PixelCNN, PixelCNNConfig, Stacks
-from pixelbayes.pixels import to_x
+from pixelbayes.models.likelihood import MixtureOfLogistics, bits_per_dim, draw
+from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig, Stacks
+from pixelbayes.plots import explanations, image_grid
+from pixelbayes.plots.confusion import SHADES
+from pixelbayes.plots.style import BLUE, INK, PALE, QUIET, SOFT, VERMILLION, save_figure, styled
 
 PICTURES = Path(__file__).parent / "pictures"
 GREEN = "#009e73"  # the third of Okabe and Ito's colours
@@ -181,7 +173,7 @@ def without_shift() -> Figure:
     for axes, (shift, happens) in zip(
         grid[1:], {"right_shift": "itself", "down_shift": "itself and what follows"}.items(), strict=True
     ):
-        with patch.object(pixelbayes.model, shift, unchanged):
+        with patch.object(pixelbayes.models.pixelcnn, shift, unchanged):
             _heat(axes, dependence(network()), f"no {shift}: {happens}")
     _strength_key(figure, grid)
     return figure
@@ -195,7 +187,7 @@ def leak() -> Figure:
     train, validation = (to_x(data.split(name).pixels, levels) for name in ("train", "validation"))
     figure = Figure(figsize=(7.2, 1.6), layout="constrained")
     for axes, shift in zip(figure.subplots(1, 3), ("", "right_shift", "down_shift"), strict=True):
-        with patch.object(pixelbayes.model, shift, unchanged) if shift else nullcontext():
+        with patch.object(pixelbayes.models.pixelcnn, shift, unchanged) if shift else nullcontext():
             model = trained_briefly(train, levels)
             with torch.no_grad():
                 claim = bits_per_dim(-model.log_prob(validation).mean(), model.config.dims)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from runs import QUICK, train, write_pictures
 
-from pixelbayes.baseline import BASELINES, train_baseline
+from pixelbayes.experiments.baseline import BASELINES, train_baseline
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from typing import Literal, get_args, get_origin
 
 import torch
 
-from pixelbayes.fusion import FUSIONS
-from pixelbayes.model import PixelCNN, PixelCNNConfig
-from pixelbayes.pixels import to_x
+from pixelbayes.images.pixels import to_x
+from pixelbayes.models.fusion import FUSIONS
+from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
 
 
 def options():

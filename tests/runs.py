@@ -5,11 +5,11 @@ import torch
 from networks import random_images, tiny_model
 from PIL import Image
 
-from pixelbayes.baseline import BaselineConfig
 from pixelbayes.cli import main
 from pixelbayes.data import DataConfig, ImageData, Split
-from pixelbayes.images import Preprocessing
-from pixelbayes.resnet import ResNetArchitecture
+from pixelbayes.experiments.baseline import BaselineConfig
+from pixelbayes.images.preprocessing import Preprocessing
+from pixelbayes.models.resnet import ResNetArchitecture
 from pixelbayes.training import ClassifierTrainingConfig, TrainingConfig
 from pixelbayes.training.module import TrainingModule
 

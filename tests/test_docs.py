@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pixelbayes.fusion import FUSIONS
-from pixelbayes.model import PixelCNN, PixelCNNConfig
+from pixelbayes.models.fusion import FUSIONS
+from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

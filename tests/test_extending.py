@@ -8,7 +8,7 @@ import test_model
 import torch
 from networks import random_images, tiny_model
 
-from pixelbayes.fusion import FUSIONS
+from pixelbayes.models.fusion import FUSIONS
 from pixelbayes.training.objectives import Batch, generative
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"

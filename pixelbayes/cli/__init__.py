@@ -2,12 +2,12 @@
 
 import sys
 
-from pixelbayes.cli.common import Command
 from pixelbayes.cli.course import course
-from pixelbayes.cli.measuring import calibrate, evaluate, explain, report
-from pixelbayes.cli.training import baseline, compare, demo, train
-from pixelbayes.cli.using import average, classify, import_network, sample
-from pixelbayes.errors import DivergedError, InputError, InterruptedRunError
+from pixelbayes.cli.evaluate import calibrate, evaluate, explain, report
+from pixelbayes.cli.options import Command
+from pixelbayes.cli.sample_classify import average, classify, import_network, sample
+from pixelbayes.cli.train import baseline, compare, demo, train
+from pixelbayes.utils.errors import DivergedError, InputError, InterruptedRunError
 from pixelbayes.version import __version__
 
 COMMANDS: dict[str, Command] = {

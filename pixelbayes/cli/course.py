@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pixelbayes.cli.common import RUN_HELP, add_device, parser_of, show_figures
-from pixelbayes.cli.measuring import add_features, features_of
+from pixelbayes.cli.evaluate import add_features, features_of
+from pixelbayes.cli.options import RUN_HELP, add_device, parser_of, show_figures
 
 PER_CLASS = 25  # samples, 100 of the course's four classes
 
@@ -32,9 +32,10 @@ def generate(arguments: list[str]) -> None:
     add_device(parser)
     options = parser.parse_args(arguments)
 
-    from pixelbayes import checkpoint, experiment
-    from pixelbayes.cli.common import show_quality
-    from pixelbayes.devices import pick_device
+    from pixelbayes import experiments as experiment
+    from pixelbayes.checkpoints import checkpoint
+    from pixelbayes.cli.options import show_quality
+    from pixelbayes.utils.devices import pick_device
 
     trained = checkpoint.load(options.run, pick_device(options.device))
     wanted = experiment.SamplingConfig(count=PER_CLASS, seed=options.seed)
@@ -55,10 +56,10 @@ def classify(arguments: list[str]) -> None:
     add_device(parser)
     options = parser.parse_args(arguments)
 
-    from pixelbayes import experiment
-    from pixelbayes.evaluation.predictions import submission_rows
-    from pixelbayes.evaluation.results import figures_of
-    from pixelbayes.files import csv_text, write_text
+    from pixelbayes import experiments as experiment
+    from pixelbayes.report.predictions import submission_rows
+    from pixelbayes.report.results import figures_of
+    from pixelbayes.utils.files import csv_text, write_text
 
     trained, measurement = experiment.evaluate(options.run, options.data, "validation", device=options.device)
     show_figures(figures_of(trained, measurement, options.data, "validation"))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelbayes.errors import InputError
-from pixelbayes.pixels import to_pixels, to_x
-from pixelbayes.randomness import Key
+from pixelbayes.images.pixels import to_pixels, to_x
+from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.randomness import Key
 
 # each draws from its own stream
 FLIP, ROTATION, CROP, BRIGHTNESS, CONTRAST, SATURATION, HUE, NOISE, CUTOUT, SHARE = range(10)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pixelbayes.errors import InputError
-from pixelbayes.images import Preprocessing
+from pixelbayes.images.preprocessing import Preprocessing
+from pixelbayes.utils.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pixelbayes.data.dataset import Split
 from pixelbayes.data.listing import Listing, Record
-from pixelbayes.errors import InputError
-from pixelbayes.images import Preprocessing, Resize
-from pixelbayes.progress import track
+from pixelbayes.images.preprocessing import Preprocessing, Resize
+from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.progress import track
 
 LARGE = 300 * 300  # pixels a picture, from which on threads pay; with smaller ones they only queue for Python's lock
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from pixelbayes.data.dataset import ImageData
 from pixelbayes.data.decoding import decode
-from pixelbayes.data.digits import list_digits
-from pixelbayes.data.folder import list_folder
-from pixelbayes.data.hub import is_saved_dataset, list_hub
 from pixelbayes.data.listing import STANDARD_SPLITS, Listing, class_faults
+from pixelbayes.data.sources.csv_table import list_table
+from pixelbayes.data.sources.digits import list_digits
+from pixelbayes.data.sources.folder import list_folder
+from pixelbayes.data.sources.hub import is_saved_dataset, list_hub
 from pixelbayes.data.splitting import cut_missing_splits
-from pixelbayes.data.table import list_table
-from pixelbayes.errors import InputError
-from pixelbayes.images import Preprocessing, Resize
+from pixelbayes.images.preprocessing import Preprocessing, Resize
+from pixelbayes.utils.errors import InputError
 
 # name -> what lists it; a new source is one file and one line here
 SOURCES: dict[str, Callable[[str, tuple[str, ...]], Listing]] = {

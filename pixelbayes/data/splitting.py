@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 
 from pixelbayes.data.listing import Listing, Record
-from pixelbayes.randomness import permutation
+from pixelbayes.utils.randomness import permutation
 
 
 def cut_missing_splits(listing: Listing, validation_fraction: float, test_fraction: float, seed: int) -> Listing:

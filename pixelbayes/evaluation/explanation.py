@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoint import Checkpoint
-from pixelbayes.model import PixelCNN
-from pixelbayes.pixels import to_x
+from pixelbayes.checkpoints.checkpoint import Checkpoint
+from pixelbayes.images.pixels import to_x
+from pixelbayes.models.pixelcnn import PixelCNN
 
 
 @torch.no_grad()

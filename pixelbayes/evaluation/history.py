@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from pixelbayes.files import csv_text, write_text
+from pixelbayes.utils.files import csv_text, write_text
 
 HISTORY = "history.csv"  # in a run folder
 

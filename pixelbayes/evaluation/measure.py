@@ -6,25 +6,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint, Trained
-from pixelbayes.context import fixed_masks
+from pixelbayes.checkpoints.calibration_record import FittedTemperature
+from pixelbayes.checkpoints.checkpoint import BaselineCheckpoint, Checkpoint, Trained
+from pixelbayes.checkpoints.merging import check_alike
 from pixelbayes.data import Split
-from pixelbayes.errors import InputError
-from pixelbayes.evaluation.calibration import Calibration
-from pixelbayes.evaluation.classification import Classification
-from pixelbayes.evaluation.selective import RiskCoverage
-from pixelbayes.evaluation.tempering import cross_fitted, fingerprint, fit_temperature
-from pixelbayes.fusion import NO_LABEL
+from pixelbayes.images.pixels import to_x
+from pixelbayes.images.views import COUNTS
 from pixelbayes.inference import BayesClassifier, Combine, Ensemble, OneByOne, Scorer, Viewed, combined, deciding, score
 from pixelbayes.inference.classifier import log_posterior
-from pixelbayes.likelihood import bits_per_dim
-from pixelbayes.merging import check_alike
-from pixelbayes.model import PixelCNN
-from pixelbayes.pixels import to_x
-from pixelbayes.progress import Tracker, no_progress
-from pixelbayes.views import COUNTS
+from pixelbayes.metrics.calibration import Calibration
+from pixelbayes.metrics.classification import Classification
+from pixelbayes.metrics.ood import fit_typical
+from pixelbayes.metrics.selective import RiskCoverage
+from pixelbayes.metrics.temperature_scaling import cross_fitted, fingerprint, fit_temperature
+from pixelbayes.models.context_dropout import fixed_masks
+from pixelbayes.models.fusion import NO_LABEL
+from pixelbayes.models.likelihood import bits_per_dim
+from pixelbayes.models.pixelcnn import PixelCNN
+from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.progress import Tracker, no_progress
 
 
 @dataclass(frozen=True)
@@ -291,3 +294,46 @@ def _calibrated(
     calibration = Calibration.of(after, split.labels)
     temperature = fitted.temperature if fitted else fit_temperature(evidence, log_prior, split.labels)
     return Calibrated(temperature, source, calibration) if calibration else None
+
+
+def calibrate(trained: Trained, measurement: Measurement, source: str, split: str) -> FittedTemperature:
+    """Fits a temperature, and what images like those of training score.
+
+    Args:
+        trained: The network.
+        measurement: Of that network, by `measure` or `measure_baseline`; of images it was not trained on, since on its
+            own it is right more often than it will be again.
+        source: The data, as in `DataConfig`.
+        split: The split that was measured.
+
+    Raises:
+        InputError: If no image has a label, or there is one class alone.
+        ValueError: If the measurement lacks its evidence.
+    """
+    if measurement.calibration is None:
+        raise InputError(
+            f"{source}, {split}: a temperature is fitted to labels of two or more classes; give such a split"
+        )
+    evidence, log_prior = measurement.evidence, measurement.log_prior
+    if evidence is None or log_prior is None:
+        raise ValueError("the measurement has no evidence, expected one that `measure` has made")
+    images, marginal = measurement.split, measurement.log_marginal
+    temperature = fit_temperature(evidence, log_prior, images.labels)
+    before, after = (
+        float(F.nll_loss(log_posterior(evidence, log_prior, t), images.labels, ignore_index=NO_LABEL))
+        for t in (1.0, temperature)
+    )
+    return FittedTemperature(
+        temperature=temperature,
+        weights=trained.digest,
+        views=measurement.views,
+        masks=measurement.masks,
+        combine=measurement.combine,
+        source=source,
+        split=split,
+        data=fingerprint(images),
+        n=int((images.labels != NO_LABEL).sum()),
+        nll_before=before,
+        nll_after=after,
+        typical=None if marginal is None else fit_typical(marginal, images.pixels, trained.preprocessing.levels),
+    )

@@ -2,12 +2,11 @@
 
 from pixelbayes.inference.cached import CachedSampler, sample_cached
 from pixelbayes.inference.classifier import BayesClassifier, ClassDensity, Density, score
-from pixelbayes.inference.completion import Given
-from pixelbayes.inference.ensemble import Ensemble
+from pixelbayes.inference.multi_view import Combine, Ensemble, OneByOne, Viewed, combined, deciding
+from pixelbayes.inference.prefix import Given
+from pixelbayes.inference.sample import sample_class, sample_classes, sample_images
 from pixelbayes.inference.sampler import sample, sampling_noise
 from pixelbayes.inference.scoring import Scorer
-from pixelbayes.inference.series import sample_class, sample_classes, sample_images
-from pixelbayes.inference.viewing import Combine, OneByOne, Viewed, combined, deciding
 
 __all__ = [
     "BayesClassifier",

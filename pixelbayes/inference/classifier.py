@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from pixelbayes.fusion import NO_LABEL
-from pixelbayes.pixels import to_x
-from pixelbayes.progress import Tracker, no_progress
+from pixelbayes.images.pixels import to_x
+from pixelbayes.models.fusion import NO_LABEL
+from pixelbayes.utils.progress import Tracker, no_progress
 
 
 class Density(Protocol):

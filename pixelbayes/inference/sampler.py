@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from pixelbayes.fusion import Condition
-from pixelbayes.inference.completion import Given, canvas
-from pixelbayes.model import PixelCNN
-from pixelbayes.pixels import to_pixels
-from pixelbayes.progress import Tracker, no_progress
-from pixelbayes.randomness import Key
+from pixelbayes.images.pixels import to_pixels
+from pixelbayes.inference.prefix import Given, canvas
+from pixelbayes.models.fusion import Condition
+from pixelbayes.models.pixelcnn import PixelCNN
+from pixelbayes.utils.progress import Tracker, no_progress
+from pixelbayes.utils.randomness import Key
 
 
 def sampling_noise(network: PixelCNN, seed: int, index: Tensor, step: int = 0) -> Tensor:

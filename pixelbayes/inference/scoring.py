@@ -7,11 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pixelbayes.inference.compiling import Compiled
-from pixelbayes.inference.folding import folded
-from pixelbayes.inference.growing import growing, log_prob_of_classes
-from pixelbayes.inference.subpixel import with_subpixels
-from pixelbayes.model import PixelCNN
+from pixelbayes.inference.all_classes import growing, log_prob_of_classes
+from pixelbayes.inference.folding import folded, with_subpixels
+from pixelbayes.models.pixelcnn import PixelCNN
+from pixelbayes.utils.compile import Compiled
 
 COMPILE_FROM_ROWS = 2**16  # of 32 x 32 pixels, on four cores: half a minute of compiling is won back, with a margin
 ROWS_AT_A_TIME = {"cpu": 32}  # whose activations stay in the processor's cache

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pixelbayes.randomness import permutation
+from pixelbayes.utils.randomness import permutation
 
 
 class ShuffledBatches:

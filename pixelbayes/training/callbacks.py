@@ -14,14 +14,14 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from pixelbayes import checkpoint
-from pixelbayes.errors import InterruptedRunError
-from pixelbayes.evaluation.figures import image_grid, save_figure
+from pixelbayes.checkpoints import checkpoint
 from pixelbayes.evaluation.history import HISTORY, best_row, write_history
-from pixelbayes.files import replacing
 from pixelbayes.inference import sample_classes
+from pixelbayes.plots import image_grid, save_figure
 from pixelbayes.training.module import NetworkModule, TrainingModule
-from pixelbayes.training.quality import QualityCheck
+from pixelbayes.training.sample_quality import QualityCheck
+from pixelbayes.utils.errors import InterruptedRunError
+from pixelbayes.utils.files import replacing
 
 RESUME = "resume.ckpt"
 

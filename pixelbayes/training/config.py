@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pixelbayes.errors import InputError
 from pixelbayes.training.optimization import OptimizationConfig
+from pixelbayes.utils.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

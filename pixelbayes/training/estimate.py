@@ -8,14 +8,14 @@ from collections.abc import Callable
 import torch
 
 from pixelbayes.data import ImageData
-from pixelbayes.devices import pick_device
+from pixelbayes.images.pixels import to_x
 from pixelbayes.inference import BayesClassifier, Scorer
-from pixelbayes.model import PixelCNN
-from pixelbayes.pixels import to_x
-from pixelbayes.randomness import Key
-from pixelbayes.training.compilation import compiled
+from pixelbayes.models.pixelcnn import PixelCNN
 from pixelbayes.training.config import TrainingConfig
 from pixelbayes.training.objectives import Batch, Objective, chosen_objective, phases
+from pixelbayes.utils.compile import compiled
+from pixelbayes.utils.devices import pick_device
+from pixelbayes.utils.randomness import Key
 
 
 def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict[str, str]:

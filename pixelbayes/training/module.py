@@ -10,24 +10,23 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from pixelbayes.checkpoint import Checkpoint, Trained
+from pixelbayes.checkpoints.checkpoint import Checkpoint, Trained
 from pixelbayes.data import AugmentationConfig, ImageData, augment, changes
-from pixelbayes.fusion import NO_LABEL, Condition
+from pixelbayes.images.pixels import to_x
+from pixelbayes.images.views import turned
 from pixelbayes.inference import BayesClassifier, Scorer
-from pixelbayes.layers import initialise_from_data
-from pixelbayes.likelihood import bits_per_dim
-from pixelbayes.model import PixelCNN
-from pixelbayes.pixels import to_x
-from pixelbayes.randomness import Key
-from pixelbayes.training.averaging import MovingAverage
+from pixelbayes.models.fusion import NO_LABEL, Condition
+from pixelbayes.models.layers import initialise_from_data
+from pixelbayes.models.likelihood import bits_per_dim
+from pixelbayes.models.pixelcnn import PixelCNN
 from pixelbayes.training.batches import OrderedBatches, ShuffledBatches
-from pixelbayes.training.compilation import compiled
 from pixelbayes.training.config import TrainingConfig
+from pixelbayes.training.ema import MovingAverage
+from pixelbayes.training.finite_check import Watch
 from pixelbayes.training.objectives import Batch, Hybrid, Objective, chosen_objective, phases
-from pixelbayes.training.optimization import OptimizationConfig
-from pixelbayes.training.schedule import learning_rate_factor
-from pixelbayes.training.watch import Watch
-from pixelbayes.views import turned
+from pixelbayes.training.optimization import OptimizationConfig, learning_rate_factor
+from pixelbayes.utils.compile import compiled
+from pixelbayes.utils.randomness import Key
 
 
 def class_prior(data: ImageData, kind: str) -> tuple[float, ...]:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pixelbayes.fusion import NO_LABEL, Condition
-from pixelbayes.likelihood import bits_per_dim
-from pixelbayes.model import PixelCNN
-from pixelbayes.pixels import to_x
-from pixelbayes.randomness import Key
+from pixelbayes.images.pixels import to_x
+from pixelbayes.models.fusion import NO_LABEL, Condition
+from pixelbayes.models.likelihood import bits_per_dim
+from pixelbayes.models.pixelcnn import PixelCNN
 from pixelbayes.training.config import TrainingConfig
+from pixelbayes.utils.randomness import Key
 
 
 class Batch(NamedTuple):

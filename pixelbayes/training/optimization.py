@@ -1,9 +1,10 @@
 """What one chooses of the training of any network."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pixelbayes.errors import InputError
+from pixelbayes.utils.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +62,22 @@ class ClassifierTrainingConfig(OptimizationConfig):
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing is {self.label_smoothing}, expected at least 0 and below 1")
+
+
+def learning_rate_factor(config: OptimizationConfig, step: int, steps_per_epoch: int) -> float:
+    """The share of `config.learning_rate` at a step: a linear warm-up, times the schedule.
+
+    Args:
+        step: Counted from 0.
+        steps_per_epoch: Steps in an epoch.
+
+    >>> config = OptimizationConfig(epochs=10, warmup_steps=0, schedule="cosine")
+    >>> [round(learning_rate_factor(config, step, 1), 2) for step in (0, 5, 9)]
+    [1.0, 0.5, 0.02]
+    """
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.schedule == "exponential":
+        return warmup * config.learning_rate_decay ** (step // steps_per_epoch)
+    if config.schedule == "cosine":
+        return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / (config.epochs * steps_per_epoch))))
+    return warmup

@@ -7,8 +7,8 @@ from torch.nn.functional import pad
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pixelbayes.data import AugmentationConfig, augment, changes
-from pixelbayes.errors import InputError
-from pixelbayes.randomness import Key
+from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.randomness import Key
 
 ALL = AugmentationConfig(
     flip=0.5, rotation_degrees=20, crop=2, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1, noise=0.1, cutout=0.5

@@ -1,7 +1,7 @@
 import pytest
 
 from pixelbayes.data import DataConfig, decoding, load_data
-from pixelbayes.errors import InputError
+from pixelbayes.utils.errors import InputError
 
 
 def test_channels_are_one_only_if_every_image_is_grey(tmp_path, picture):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pixelbayes.data import DataConfig, load_data
-from pixelbayes.errors import InputError
+from pixelbayes.utils.errors import InputError
 
 SHARED = Path(__file__).parents[3] / "shared"
 

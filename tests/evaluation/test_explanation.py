@@ -4,10 +4,10 @@ import pytest
 import torch
 from networks import random_images, randomised, tiny_model
 
-from pixelbayes.checkpoint import Checkpoint
+from pixelbayes.checkpoints.checkpoint import Checkpoint
 from pixelbayes.evaluation.explanation import explain, log_likelihood_ratio, rivals
-from pixelbayes.images import Preprocessing
-from pixelbayes.pixels import to_x
+from pixelbayes.images.pixels import to_x
+from pixelbayes.images.preprocessing import Preprocessing
 
 
 def network():

@@ -5,21 +5,20 @@ import pytest
 import torch
 from networks import random_images, randomised, tiny_model
 
-from pixelbayes.checkpoint import BaselineCheckpoint, Checkpoint
-from pixelbayes.context import fixed_masks
+from pixelbayes.checkpoints.checkpoint import BaselineCheckpoint, Checkpoint
 from pixelbayes.data import Split
-from pixelbayes.errors import InputError
-from pixelbayes.evaluation.calibrate import calibrate
-from pixelbayes.evaluation.calibration import Calibration
-from pixelbayes.evaluation.measure import measure, measure_baseline
-from pixelbayes.evaluation.outliers import fit_typical
-from pixelbayes.evaluation.selective import RiskCoverage
-from pixelbayes.evaluation.tempering import cross_fitted, fingerprint, fit_temperature
-from pixelbayes.images import Preprocessing
+from pixelbayes.evaluation.measure import calibrate, measure, measure_baseline
+from pixelbayes.images.pixels import to_x
+from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.inference import Scorer, Viewed, combined
 from pixelbayes.inference.classifier import log_posterior
-from pixelbayes.pixels import to_x
-from pixelbayes.resnet import ResNet, ResNetConfig
+from pixelbayes.metrics.calibration import Calibration
+from pixelbayes.metrics.ood import fit_typical
+from pixelbayes.metrics.selective import RiskCoverage
+from pixelbayes.metrics.temperature_scaling import cross_fitted, fingerprint, fit_temperature
+from pixelbayes.models.context_dropout import fixed_masks
+from pixelbayes.models.resnet import ResNet, ResNetConfig
+from pixelbayes.utils.errors import InputError
 
 DIMS = 3 * 8 * 12
 

@@ -5,12 +5,12 @@ import torch
 from networks import EVERY_FUSION, random_images, randomised, tiny_model
 from torch.utils.flop_counter import FlopCounterMode
 
-from pixelbayes.fusion import Condition
+from pixelbayes.images.pixels import to_x
 from pixelbayes.inference import CachedSampler, Given, sample, sample_cached, sampling_noise
 from pixelbayes.inference.cached import stepping
 from pixelbayes.inference.cached.network import CachedNetwork
 from pixelbayes.inference.cached.sampler import standing
-from pixelbayes.pixels import to_x
+from pixelbayes.models.fusion import Condition
 
 
 def model_of(fusion="film", **changes):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from networks import random_images, randomised, tiny_model
 
+from pixelbayes.images.pixels import to_x
 from pixelbayes.inference import BayesClassifier, score
-from pixelbayes.pixels import to_x
 
 
 class Gaussians:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pixelbayes.inference import BayesClassifier
-from pixelbayes.inference.ensemble import Ensemble
+from pixelbayes.inference.multi_view import Ensemble
 
 
 class Fixed:

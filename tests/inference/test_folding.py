@@ -1,8 +1,8 @@
 import torch
 from networks import random_images, randomised, tiny_model
 
+from pixelbayes.images.pixels import to_x
 from pixelbayes.inference.folding import folded
-from pixelbayes.pixels import to_x
 
 
 def test_a_folded_network_computes_the_same_and_leaves_the_original_alone():

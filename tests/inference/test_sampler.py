@@ -4,8 +4,8 @@ import pytest
 import torch
 from networks import every_image, randomised, tiny_model
 
-from pixelbayes.fusion import FUSIONS, NO_LABEL
 from pixelbayes.inference import sample, sampling_noise
+from pixelbayes.models.fusion import FUSIONS, NO_LABEL
 
 
 def coins(fusion="film", **changes):

@@ -10,14 +10,14 @@ from networks import EVERY_FUSION, random_images, randomised, tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pixelbayes import checkpoint
-from pixelbayes.context import fixed_masks
-from pixelbayes.course import import_course_network
+from pixelbayes.checkpoints import checkpoint
+from pixelbayes.checkpoints.course_import import import_course_network
 from pixelbayes.data import DataConfig, load_data
+from pixelbayes.images.pixels import to_x
 from pixelbayes.inference import BayesClassifier, OneByOne, Scorer, score
 from pixelbayes.inference.scoring import COMPILE_FROM_ROWS, bytes_of_row
-from pixelbayes.likelihood import bits_per_dim
-from pixelbayes.pixels import to_x
+from pixelbayes.models.context_dropout import fixed_masks
+from pixelbayes.models.likelihood import bits_per_dim
 
 SHARED = Path(__file__).parents[3] / "shared"
 LABEL = torch.tensor([0, 2, 1, 1, 0])

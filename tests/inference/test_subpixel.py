@@ -2,10 +2,9 @@ import pytest
 import torch
 from networks import random_images, randomised, tiny_model
 
-from pixelbayes.inference.folding import folded
-from pixelbayes.inference.subpixel import SubpixelConv2d, with_subpixels
-from pixelbayes.layers import DownRightShiftedTransposedConv2d, DownShiftedTransposedConv2d, TransposedConv2d
-from pixelbayes.pixels import to_x
+from pixelbayes.images.pixels import to_x
+from pixelbayes.inference.folding import SubpixelConv2d, folded, with_subpixels
+from pixelbayes.models.layers import DownRightShiftedTransposedConv2d, DownShiftedTransposedConv2d, TransposedConv2d
 
 KINDS = [(DownShiftedTransposedConv2d, (2, 3)), (DownRightShiftedTransposedConv2d, (2, 2))]
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from runs import tiny_module
 
-from pixelbayes import checkpoint
-from pixelbayes.errors import InterruptedRunError
+from pixelbayes.checkpoints import checkpoint
 from pixelbayes.evaluation.history import HISTORY, best_row, read_history
 from pixelbayes.training.callbacks import RESUME
-from pixelbayes.training.fitting import fit
+from pixelbayes.training.fit import fit
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.objectives import generative
+from pixelbayes.utils.errors import InterruptedRunError
 
 NAN = float("nan")
 

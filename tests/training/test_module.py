@@ -6,12 +6,12 @@ from networks import tiny_model
 from runs import tiny_images, tiny_module
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from pixelbayes import checkpoint
-from pixelbayes.errors import DivergedError
-from pixelbayes.training.fitting import fit
+from pixelbayes.checkpoints import checkpoint
+from pixelbayes.training.finite_check import EVERY, Watch
+from pixelbayes.training.fit import fit
 from pixelbayes.training.module import class_prior
 from pixelbayes.training.objectives import generative
-from pixelbayes.training.watch import EVERY, Watch
+from pixelbayes.utils.errors import DivergedError
 
 
 def spoilt(step, value):

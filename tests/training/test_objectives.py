@@ -7,17 +7,17 @@ from networks import random_images, randomised, tiny_model
 from runs import tiny_module
 
 from pixelbayes.data import AugmentationConfig
-from pixelbayes.errors import InputError
-from pixelbayes.experiment import ExperimentConfig
-from pixelbayes.fusion import FUSIONS
-from pixelbayes.model import Architecture
-from pixelbayes.pixels import to_x
-from pixelbayes.randomness import Key
+from pixelbayes.experiments import ExperimentConfig
+from pixelbayes.images.pixels import to_x
+from pixelbayes.images.views import turned
+from pixelbayes.models.fusion import FUSIONS
+from pixelbayes.models.pixelcnn import Architecture
 from pixelbayes.training import TrainingConfig
 from pixelbayes.training.batches import ShuffledBatches
-from pixelbayes.training.fitting import fit
+from pixelbayes.training.fit import fit
 from pixelbayes.training.objectives import Batch, Hybrid, class_log_prob, generative, own_log_prob
-from pixelbayes.views import turned
+from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.randomness import Key
 
 
 def loss_and_gradient(network, index, step=0):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelbayes.layers import Conv2d
+from pixelbayes.models.layers import Conv2d
 
 
 class RowConv(nn.Module):

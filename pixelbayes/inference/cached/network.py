@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelbayes.fusion.base import STEM, Features, Site
 from pixelbayes.inference.cached.layers import PixelConv, PixelGrow, PointConv, RowConv
 from pixelbayes.inference.folding import folded
-from pixelbayes.model import RESOLUTIONS, BlockPair, PixelCNN, Resample, pairs
+from pixelbayes.models.fusion.base import STEM, Features, Site
+from pixelbayes.models.pixelcnn import RESOLUTIONS, BlockPair, PixelCNN, Resample, pairs
 
 
 class FeatureMaps:

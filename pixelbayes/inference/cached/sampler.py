@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from pixelbayes.fusion import Condition
+from pixelbayes.images.pixels import to_pixels
 from pixelbayes.inference.cached.network import CachedNetwork
 from pixelbayes.inference.cached.stepping import IMAGES_WORTH_SHARING, Step, prepared, threads
-from pixelbayes.inference.completion import Given, canvas
-from pixelbayes.model import RESOLUTIONS, PixelCNN
-from pixelbayes.pixels import to_pixels
-from pixelbayes.progress import Tracker, no_progress
+from pixelbayes.inference.prefix import Given, canvas
+from pixelbayes.models.fusion import Condition
+from pixelbayes.models.pixelcnn import RESOLUTIONS, PixelCNN
+from pixelbayes.utils.progress import Tracker, no_progress
 
 
 class PixelStep:

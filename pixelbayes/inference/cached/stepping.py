@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pixelbayes.model import RESOLUTIONS
+from pixelbayes.models.pixelcnn import RESOLUTIONS
 
 Step = Callable[[int], None]  # of the number of lower resolutions that stand at the pixel
 

@@ -1,6 +1,0 @@
-"""The report of runs, composed from what their folders hold: neither data nor network are needed."""
-
-from pixelbayes.evaluation.report.compose import run_report
-from pixelbayes.evaluation.report.record import Record
-
-__all__ = ["Record", "run_report"]

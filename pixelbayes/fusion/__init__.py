@@ -1,8 +1,0 @@
-"""Ways to feed the label into the network; `FUSIONS` names them, `fusion_maker` reads what a config says."""
-
-from pixelbayes.fusion.base import NO_LABEL, Condition, Fusion, FusionShape
-from pixelbayes.fusion.composition import Composition
-from pixelbayes.fusion.naming import FUSIONS, fusion_maker
-from pixelbayes.fusion.view import ViewFiLM
-
-__all__ = ["FUSIONS", "NO_LABEL", "Composition", "Condition", "Fusion", "FusionShape", "ViewFiLM", "fusion_maker"]

@@ -1,0 +1,8 @@
+"""Ways to feed the label into the network; `FUSIONS` names them, `fusion_maker` reads what a config says."""
+
+from pixelbayes.models.fusion.base import NO_LABEL, Condition, Fusion, FusionShape
+from pixelbayes.models.fusion.composition import Composition
+from pixelbayes.models.fusion.registry import FUSIONS, fusion_maker
+from pixelbayes.models.fusion.view import ViewFiLM
+
+__all__ = ["FUSIONS", "NO_LABEL", "Composition", "Condition", "Fusion", "FusionShape", "ViewFiLM", "fusion_maker"]
