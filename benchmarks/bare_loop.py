@@ -1,4 +1,4 @@
-"""A step of training without Lightning: what its loop, its hooks and its logging are measured against."""
+"""A training step without Lightning, to measure the cost of its loop, hooks and logging."""
 
 from collections.abc import Callable
 
@@ -7,36 +7,39 @@ from torch import Tensor
 
 from pixelbayes.models.layers import initialise_from_data
 from pixelbayes.training.module import TrainingModule
-from pixelbayes.training.objectives import generative
-from pixelbayes.utils.compile import compiled
+from pixelbayes.training.objectives import likelihood_loss
+from pixelbayes.utils.compile import compile_training_step
 from pixelbayes.utils.randomness import Key
 
 
 def bare_step(module: TrainingModule) -> Callable[[int, Tensor], Tensor]:
-    """A function (step, index) -> loss that trains `module`'s network as Lightning would have it do.
+    """A function (step, index) -> loss that trains the network of a module.
 
-    The same work: augmentation (its draws are step 0's always), objective, precision, clipping, optimizer and moving
-    average. No schedule, no logging, no metric, no callback, and nobody looks whether the loss is finite.
+    It does the same work as training with Lightning: augmentation (always with the draws of step 0), objective,
+    precision, clipping, optimizer and moving average. It has no schedule, logging, metrics, callbacks or finite check.
 
     Args:
-        module: Made for this alone; its config says batch size, precision and `compile`.
+        module: A module for this purpose only; its config states batch size, precision and `compile`.
     """
     config, network = module.config, module.network
     bf16 = config.precision == "bf16"
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    objective = compiled(generative, module.device) if config.compile else generative
+    objective = compile_training_step(likelihood_loss, module.device) if config.compile else likelihood_loss
 
     def step(number: int, index: Tensor) -> Tensor:
-        batch = module.batch(index)
+        batch = module.training_batch(index)
         if number == 0:
-            initialise_from_data(network, module.x(batch.pixels), batch.label)
+            initialise_from_data(
+                network, module.to_x(batch.pixels), batch.condition, module.key("initialisation", index)
+            )
+            module.average.load_state_dict(network.state_dict())
         with torch.autocast(module.device.type, torch.bfloat16, enabled=bf16):
             loss = objective(network, batch, Key.of(module.seed, "training", number, index))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip or float("inf"))
         optimizer.step()
         optimizer.zero_grad()
-        module.averaged.update(network, number)
+        module.ema.update(network, number)
         return loss.detach()
 
     return step

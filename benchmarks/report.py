@@ -1,4 +1,4 @@
-"""The figures as people read them: a table in Markdown, a plot, and the machine they are of."""
+"""The results as Markdown tables and as a plot."""
 
 import os
 import platform
@@ -16,14 +16,14 @@ from pixelbayes.utils.files import write_text
 Row = dict[str, Any]
 
 LINES = (
-    ("plain", "plain_seconds", SOFT),
+    ("reference", "reference_seconds", SOFT),
     ("cached", "cached_seconds", BLUE),
     ("compiled", "compiled_seconds", VERMILLION),
 )
 
 
 def machine(device: str) -> str:
-    """A phrase on what was measured on."""
+    """The machine, as a phrase."""
     torch_version = f"PyTorch {torch.__version__}"
     if device.startswith("cuda"):
         return f"{torch.cuda.get_device_name()}, {torch_version}"
@@ -39,7 +39,7 @@ def _lines(path: str) -> list[str]:
 
 
 def write_table(rows: Sequence[Row], device: str, page: Path) -> None:
-    """Puts the tables between the page's marks for that device; what stands around them is written by hand."""
+    """Replaces the tables between the page's markers for that device; the rest of the page is written by hand."""
     begin, end = f"<!-- bench {device} -->", f"<!-- end of bench {device} -->"
     text = page.read_text(encoding="utf-8")
     if begin not in text:
@@ -78,10 +78,10 @@ COLUMNS: dict[str, dict[str, Any]] = {
         "sampling: images": _number("batch", 0),
         "size": _size,
         "one forward pass (s)": _number("forward_seconds"),
-        "plain (s)": _number("plain_seconds", 1),
+        "reference (s)": _number("reference_seconds", 1),
         "cached (s)": _number("cached_seconds", 2),
         "compiled (s)": _number("compiled_seconds", 2),
-        "plain / compiled": _number("speedup", 0),
+        "reference / compiled": _number("speedup", 0),
         "compiled / forward": _number("forward_passes", 1),
         "images/s": _number("images_per_second", 1),
         "share of the floor": _number("share_of_floor", 2),
@@ -90,36 +90,36 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "scoring": {
         "scoring: classes": _number("classes", 0),
         "fusion": lambda row: row["fusion"],
-        "plain (images/s)": _number("plain_images_per_second", 1),
+        "reference (images/s)": _number("reference_images_per_second", 1),
         "one pass": _number("one_pass_images_per_second", 1),
         "compiled": _number("compiled_images_per_second", 1),
-        "compiled / plain": _number("speedup", 2),
+        "compiled / reference": _number("speedup", 2),
         "in bf16": _number("bf16_images_per_second", 1),
-        "bf16 / plain": _number("bf16_speedup", 2),
+        "bf16 / reference": _number("bf16_speedup", 2),
         "share of the floor": _number("share_of_floor", 2),
         "peak memory": _number("peak_memory_mib", 0, " MiB"),
     },
     "training": {
         "training: batch": _number("batch", 0),
-        "plain (images/s)": _number("plain_images_per_second", 1),
+        "eager (images/s)": _number("eager_images_per_second", 1),
         "bf16": _number("bf16_images_per_second", 1),
         "compiled": _number("compiled_images_per_second", 1),
         "compiled, bf16": _number("compiled_bf16_images_per_second", 1),
-        "of plain": _number("speedup", 2),
-        "the same by Lightning": _number("lightning_images_per_second", 1),
+        "compiled, bf16 / eager": _number("speedup", 2),
+        "the same with Lightning": _number("lightning_images_per_second", 1),
         "Lightning / bare loop": _number("lightning_share", 2),
         "share of the floor": _number("share_of_floor", 2),
         "peak memory": _number("peak_memory_mib", 0, " MiB"),
     },
-    "waiting": {
-        "waiting: 25 images, cold start": _number("seconds", 1, " s"),
+    "cold start": {
+        "cold start: 25 images": _number("seconds", 1, " s"),
         "peak memory": _number("peak_memory_mib", 0, " MiB"),
     },
 }
 
 
-def growing(rows: Sequence[Row]) -> dict[str, dict[int, Row]]:
-    """What grows, and the rows by how much; what was not measured twice is left out."""
+def scaling(rows: Sequence[Row]) -> dict[str, dict[int, Row]]:
+    """For each varied size, its values and their rows; sizes with a single value are left out."""
     found = [row for row in rows if row["work"] == "sampling"]
     panels = {
         "images of 32 x 32": {row["batch"]: row for row in found if row["size"] == 32},
@@ -129,8 +129,8 @@ def growing(rows: Sequence[Row]) -> dict[str, dict[int, Row]]:
 
 
 @styled
-def growth(panels: dict[str, dict[int, Row]]) -> Figure:
-    """Seconds by what grows, on logarithmic axes."""
+def plot_scaling(panels: dict[str, dict[int, Row]]) -> Figure:
+    """Seconds by each varied size, on logarithmic axes."""
     figure = Figure(figsize=(4 * len(panels), 3.4), layout="constrained")
     for (label, by_x), axes in zip(panels.items(), figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
         for name, key, colour in LINES:
@@ -146,6 +146,6 @@ def growth(panels: dict[str, dict[int, Row]]) -> Figure:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    panels = growing(rows)
+    panels = scaling(rows)
     if panels:
-        save_figure(growth(panels), path)
+        save_figure(plot_scaling(panels), path)

@@ -9,13 +9,13 @@ from pixelbayes.experiments.baseline import BASELINES, train_baseline
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """A folder of images, `split/class/NN.png`; to be read, not changed."""
+    """A folder of images, `split/class/NN.png`; read-only."""
     return write_pictures(tmp_path_factory.mktemp("data") / "pictures")
 
 
 @pytest.fixture(scope="session")
 def finished_run(pictures, tmp_path_factory):
-    """The folder of a tiny run that was never interrupted; to be read, not changed."""
+    """The folder of a tiny run that was never interrupted; read-only."""
     run = tmp_path_factory.mktemp("runs") / "finished"
     assert train(pictures, run) == 0
     return run
@@ -23,13 +23,13 @@ def finished_run(pictures, tmp_path_factory):
 
 @pytest.fixture
 def run(finished_run, tmp_path):
-    """A copy of that folder, to be changed."""
+    """A copy of `finished_run` that a test may change."""
     return shutil.copytree(finished_run, tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
 def classifier_run(pictures, tmp_path_factory):
-    """The folder of a tiny dedicated classifier of the same images; to be read, not changed."""
+    """The folder of a tiny dedicated classifier of the same images; read-only."""
     folder = tmp_path_factory.mktemp("runs") / "classifier"
     train_baseline(replace(QUICK, data=replace(QUICK.data, source=str(pictures))), folder)
     return folder
@@ -37,13 +37,13 @@ def classifier_run(pictures, tmp_path_factory):
 
 @pytest.fixture
 def quick_recipe(monkeypatch):
-    """Dedicated classifiers that are trained for their features take a second."""
+    """Makes the training of a feature classifier take a second."""
     monkeypatch.setitem(BASELINES, "photographs", QUICK)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """What a test fetches or makes once is kept apart from the user's."""
+    """Separates the cache of the tests from the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXELBAYES_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

@@ -1,4 +1,6 @@
-"""A run small enough to make in seconds, through the command line as a person would."""
+"""Runs that take seconds, started through the command line as a user would start them."""
+
+import os
 
 import numpy as np
 import torch
@@ -12,21 +14,22 @@ from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.models.resnet import ResNetArchitecture
 from pixelbayes.training import ClassifierTrainingConfig, TrainingConfig
 from pixelbayes.training.module import TrainingModule
+from pixelbayes.training.objectives import likelihood_loss
 
 CLASSES = ("cat", "dog", "owl")
 SIZE = (6, 8)  # H, W
 COUNTS = {"train": 12, "validation": 4, "test": 4}  # images of a class
 
-# 36 training images are 5 steps an epoch, the last of 4 images; a state is saved after every step
+# 36 training images are 5 steps per epoch, the last of 4 images; the training state is saved after every step
 TINY = (
-    "--model.num_filters 4 --model.num_mixtures 2 --data.levels 8 --batch_size 8 --epochs 4 --warmup_steps 6"
-    " --learning_rate 0.02 --ema_decay 0.9 --sample_every 2 --samples_per_class 2 --checkpoint_minutes 0"
-    " --select-by bits_per_dim --logger none --device cpu"
+    "--num-filters 4 --num-mixtures 2 --levels 8 --batch-size 8 --epochs 4 --warmup-steps 6"
+    " --learning-rate 0.02 --ema-decay 0.9 --sample-every 2 --samples-per-class 2 --checkpoint-minutes 0"
+    " --monitor bits_per_dim --logger none --device cpu"
 )
 
 
 def write_pictures(folder, *, classes=CLASSES, counts=COUNTS, size=SIZE):
-    """`folder/split/class/NN.png`: noise around a grey of the class's own, the same every time."""
+    """`folder/split/class/NN.png`: noise around a grey that depends on the class; the same images every time."""
     draw = np.random.default_rng(0)
     for split, count in counts.items():
         for label, name in enumerate(classes):
@@ -57,12 +60,26 @@ def tiny_images(train=10, validation=5):
     for name, count in {"train": train, "validation": validation}.items():
         pixels = random_images(count, tiny_model().config, seed=count)
         splits[name] = Split(pixels, torch.arange(count) % 3, tuple(f"{name}/{index}" for index in range(count)))
-    return ImageData(splits, CLASSES, Preprocessing(image_size=(8, 12), levels=5), source="tiny")
+    return ImageData(splits, CLASSES, Preprocessing(image_shape=tiny_model().config.image_shape), source="tiny")
 
 
 def tiny_module(objective=None, *, network=None, data=None, **changes):
-    """3 steps an epoch, of 4, 4 and 2 images; in float64."""
+    """A module in float64 that trains 3 steps per epoch, of 4, 4 and 2 images."""
     settings = {"epochs": 2, "batch_size": 4, "warmup_steps": 3, "learning_rate": 0.02, "ema_decay": 0.9}
     fixed = {"sample_every": 0, "logger": "none", "device": "cpu", "precision": "float64"}
     config = TrainingConfig(**(settings | fixed | changes))
     return TrainingModule(network or tiny_model(), config, data or tiny_images(), seed=0, objective=objective)
+
+
+def sending(number, *, times=1, step=2):
+    """An objective that sends this process a signal in a step, counted from 1."""
+    calls = []
+
+    def objective(network, batch, key):
+        calls.append(1)
+        if len(calls) == step:
+            for _ in range(times):
+                os.kill(os.getpid(), number)
+        return likelihood_loss(network, batch, key)
+
+    return objective

@@ -1,15 +1,15 @@
-"""Networks that come with the package, by name."""
+"""The networks that come with the package, by name."""
 
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "weights"
 
 
-def shipped_names() -> list[str]:
-    """What comes with the package."""
+def bundled_names() -> list[str]:
+    """Names of the bundled networks."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
-def shipped_weights(name: str | Path) -> Path | None:
-    """The weights file of that name; None if none comes with the package."""
-    return FOLDER / f"{name}.safetensors" if str(name) in shipped_names() else None
+def bundled_weights(name: str | Path) -> Path | None:
+    """The weights file of a bundled network; None if there is none of that name."""
+    return FOLDER / f"{name}.safetensors" if str(name) in bundled_names() else None

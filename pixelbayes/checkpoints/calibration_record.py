@@ -1,4 +1,4 @@
-"""What a network is told after training: how far to trust its likelihoods, and what images usually score."""
+"""The results of calibration, stored beside the weights: a temperature and out-of-distribution limits."""
 
 import dataclasses
 import json
@@ -8,47 +8,61 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixelbayes.utils.errors import InputError
-from pixelbayes.utils.files import write_text
+from pixelbayes.utils.files import from_json, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Typical:
-    """What images like those of training score, by `evaluation.outliers`; in bits per dimension.
+class OODReference:
+    """Out-of-distribution scores of held-out images that are like the training images; see `metrics.ood`.
 
     Raises:
-        ValueError: If what should be a number is none.
+        ValueError: If a value is not a number.
     """
 
-    bits_per_dim: float  # mean of -log2 p(x) / (C H W)
-    limits: dict[str, float | None]  # score -> what one image in a hundred exceeds; None: too few images to say
+    bits_per_dim: float
+    """mean of -log2 p(x) / (C H W)"""
+    limits: dict[str, float | None]
+    """the limit of each score, which one image in a hundred exceeds; None if there were too few images"""
 
     def __post_init__(self) -> None:
-        known = (limit for limit in self.limits.values() if limit is not None)
-        for value in (self.bits_per_dim, *known):
+        limits = (limit for limit in self.limits.values() if limit is not None)
+        for value in (self.bits_per_dim, *limits):
             if not isinstance(value, int | float):
-                raise ValueError(f"typical score is {value!r}, expected a number")
+                raise ValueError(f"score is {value!r}, expected a number")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FittedTemperature:
-    """The T of softmax(log p(x | c) / T + log p(c)), and what it was fitted for; kept as JSON beside the weights.
+class CalibrationRecord:
+    """The temperature T of softmax(log p(x | c) / T + log p(c)), and what it was fitted on; a JSON file.
 
     Raises:
         ValueError: If T is not a positive, finite number.
     """
 
     temperature: float
-    weights: str  # digest of the weights: those of any other network have another temperature
-    views: int = 1  # views of an image that log p(x | c) is of
-    masks: int = 0  # by which each view is read to tell the class; 0 for whole images
-    combine: Literal["density", "mean"] = "density"  # how they make one, as in `inference.combined`
-    source: str  # the data, as in `DataConfig`
+    """T"""
+    weights: str
+    """digest of the weights; the record is not valid for other weights"""
+    views: int = 1
+    """number of views scored per image"""
+    masks: int = 0
+    """number of masks per view that decided the class; 0 for unmasked images"""
+    combine: Literal["mixture", "product"] = "mixture"
+    """how the passes were combined, see `inference.combine_log_probs`"""
+    source: str
+    """the data, as in `DataConfig`"""
     split: str
-    data: str  # fingerprint of its images and labels
-    n: int  # labelled images
-    nll_before: float  # mean of -log p(label | x) in nats, on the images it was fitted on, at T = 1
-    nll_after: float  # and at T
-    typical: Typical | None = None  # None of a network that has no density
+    """the split that T was fitted on"""
+    data: str
+    """fingerprint of its images and labels"""
+    n: int
+    """number of labelled images"""
+    nll_before: float
+    """mean of -log p(label | x) at T = 1, in nats, on these images"""
+    nll_after: float
+    """the same at T"""
+    ood: OODReference | None = None
+    """None for a network without a density"""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.temperature, int | float) and 0 < self.temperature < math.inf):
@@ -56,24 +70,25 @@ class FittedTemperature:
 
     @property
     def origin(self) -> str:
-        """A phrase on where it comes from."""
+        """The data that T was fitted on, as a phrase."""
         return f"fitted on {self.source}, {self.split}"
 
     def write(self, path: Path) -> None:
-        """Writes the file, whole or not at all."""
+        """Writes the JSON file."""
         write_text(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
     @classmethod
-    def read(cls, path: Path) -> "FittedTemperature":
-        """What `write` has written.
+    def read(cls, path: Path) -> "CalibrationRecord":
+        """Reads a file that `write` has written.
 
         Raises:
-            InputError: If the file is damaged or not understood; the message names it and the remedy.
+            InputError: If the file is damaged or has unknown fields; the message names the file and the remedy.
         """
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            typical = values.get("typical")
-            return cls(**{**values, "typical": None if typical is None else Typical(**typical)})
+            return from_json(cls, values)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"{path}: not understood ({reason}); delete it, or run `pixelbayes calibrate`") from error
+            raise InputError(
+                f"{path}: not a valid calibration ({reason}); delete it or run `pixelbayes calibrate`"
+            ) from error

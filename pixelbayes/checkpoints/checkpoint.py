@@ -1,163 +1,53 @@
-"""A trained network in one file: weights as safetensors, the rest in its metadata, so that the two cannot tear."""
+"""Saves and loads trained networks: one safetensors file with the weights, and everything else in its metadata."""
 
 import dataclasses
-import hashlib
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TypeVar
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
-from pixelbayes.checkpoints.bundled import shipped_names, shipped_weights
-from pixelbayes.checkpoints.calibration_record import FittedTemperature
+from pixelbayes.checkpoints.bundled import bundled_names, bundled_weights
+from pixelbayes.checkpoints.calibration_record import CalibrationRecord
+from pixelbayes.checkpoints.provenance import Provenance
+from pixelbayes.checkpoints.trained import TrainedNetwork, TrainedPixelCNN, TrainedResNet
 from pixelbayes.images.preprocessing import Preprocessing
-from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
-from pixelbayes.models.resnet import ResNet, ResNetConfig
 from pixelbayes.utils.errors import InputError
-from pixelbayes.utils.files import replacing
+from pixelbayes.utils.files import from_json, replacing
+from pixelbayes.utils.run_folder import RunFolder
 from pixelbayes.version import __version__
 
-BEST, LAST = "best.safetensors", "last.safetensors"  # in a run folder
-MODEL = "model.safetensors"  # in a folder of the Hugging Face hub's form
+MODEL = "model.safetensors"  # in a folder of the Hugging Face hub
 
-T = TypeVar("T")
-AnyTrained = TypeVar("AnyTrained", bound="Trained")
+AnyTrained = TypeVar("AnyTrained", bound=TrainedNetwork)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A network of any kind and what is needed to use it.
-
-    Args:
-        network: The network, in evaluation form; float32.
-        class_names: A name for each label, Y of them.
-        preprocessing: From any picture to the pixels the network was trained on.
-        prior: p(c), Y numbers.
-        about: How it came to be, for people: epoch, figures on validation, command.
-        calibration: What was fitted to these very weights after training; None if nothing was.
-        stale_calibration: There is such a file beside the weights, but it was fitted to others and is not used.
-    """
-
-    kind: ClassVar[str]  # as it stands in a file
-    called: ClassVar[str]  # what people call it
-    network_class: ClassVar[type[PixelCNN] | type[ResNet]]
-    config_class: ClassVar[type[PixelCNNConfig] | type[ResNetConfig]]
-
-    network: PixelCNN | ResNet
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    prior: tuple[float, ...]
-    about: dict[str, Any] = field(default_factory=dict)
-    calibration: FittedTemperature | None = None
-    stale_calibration: bool = False
-
-    @property
-    def temperature(self) -> float:
-        """T of p(c | x), proportional to p(x | c)^(1/T) p(c); 1 where none was fitted."""
-        return self.calibration.temperature if self.calibration else 1.0
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers were learnt."""
-        return sum(weight.numel() for weight in self.network.parameters())
-
-    @property
-    def description(self) -> str:
-        """A phrase on what it is."""
-        return f"{self.called[0].upper()}{self.called[1:]} of {self.parameters:,} parameters"
-
-    @property
-    def digest(self) -> str:
-        """A name for these very weights: 16 hexadecimal digits."""
-        digest = hashlib.blake2b(digest_size=8)
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
-
-    @property
-    def class_vectors(self) -> torch.Tensor | None:
-        """What tells the network of each class, (Y, D); None if it is told of none."""
-        return None
-
-    @property
-    def log_prior(self) -> torch.Tensor:
-        """log p(c), float64 (Y,), in nats."""
-        return torch.tensor(self.prior, dtype=torch.float64).log()
-
-    def label(self, name: str) -> int:
-        """The label of a class given by its name or its number.
-
-        Raises:
-            InputError: If there is no such class.
-        """
-        if name in self.class_names:
-            return self.class_names.index(name)
-        if name.isdecimal() and int(name) < len(self.class_names):
-            return int(name)
-        raise InputError(f"class {name!r} is unknown; this network knows: {', '.join(self.class_names)}")
+KINDS: dict[str, type[TrainedNetwork]] = {cls.kind: cls for cls in (TrainedPixelCNN, TrainedResNet)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint(Trained):
-    """A PixelCNN++, which gives log p(x | c)."""
-
-    kind = "pixelcnn"
-    called = "a PixelCNN++"
-    network_class = PixelCNN
-    config_class = PixelCNNConfig
-
-    network: PixelCNN
-
-    @property
-    def description(self) -> str:
-        return f"A class-conditional PixelCNN++ of {self.parameters:,} parameters, fusion {self.network.config.fusion}"
-
-    @property
-    def class_vectors(self) -> torch.Tensor | None:
-        with torch.no_grad():
-            return self.network.fusion.class_vectors(len(self.class_names))
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineCheckpoint(Trained):
-    """A residual network, which gives p(c | x) alone; `prior` is that of the images it was trained on."""
-
-    kind = "resnet"
-    called = "a dedicated classifier"
-    network_class = ResNet
-    config_class = ResNetConfig
-
-    network: ResNet
-
-
-KINDS: dict[str, type[Trained]] = {cls.kind: cls for cls in (Checkpoint, BaselineCheckpoint)}
-
-
-def save(checkpoint: Trained, path: str | Path, *, half: bool = False) -> None:
-    """Writes the checkpoint, whole or not at all.
+def save(trained: TrainedNetwork, path: str | Path, *, half: bool = False) -> None:
+    """Writes a network to a file.
 
     Args:
-        checkpoint: The network.
+        trained: The network.
         path: The file.
-        half: Store its numbers in 16 bits (float16), for half the size; they are rounded, and so is what it computes.
+        half: Store the weights in float16, which halves the file and rounds the weights.
     """
     details = {
-        "config": dataclasses.asdict(checkpoint.network.config),
-        "class_names": checkpoint.class_names,
-        "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
-        "prior": checkpoint.prior,
-        "about": checkpoint.about,
+        "config": dataclasses.asdict(trained.network.config),
+        "class_names": trained.class_names,
+        "preprocessing": dataclasses.asdict(trained.preprocessing),
+        "prior": trained.prior,
+        "provenance": trained.provenance.as_dict(),
     }
     metadata = {
         "format": "pixelbayes",
-        "kind": checkpoint.kind,
+        "kind": trained.kind,
         "version": __version__,
         "details": json.dumps(details),
     }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in trained.network.state_dict().items()}
     if half:
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     with replacing(path) as temporary:
@@ -165,60 +55,66 @@ def save(checkpoint: Trained, path: str | Path, *, half: bool = False) -> None:
 
 
 def find_weights(run: str | Path) -> Path:
-    """The weights file that RUN means: itself, or the best of a run folder, or its last while there is no best.
+    """The weights file of a run.
 
-    Where there is no such file or folder, a name of `shipped_names` means a network that comes with the package.
+    Args:
+        run: A weights file, a run folder (its best weights, or its last if there are no best yet), a folder in the form
+            of the Hugging Face hub, or, where there is no such file or folder, the name of a bundled network.
 
     Raises:
         InputError: If there is no such file.
     """
-    named, run = shipped_weights(run), Path(run)
+    bundled, run = bundled_weights(run), Path(run)
     if run.is_dir():
-        for name in (BEST, LAST, MODEL):
-            if (run / name).is_file():
-                return run / name
-        raise InputError(f"{run}: the folder has no {BEST}; is it a run folder, and has its first epoch ended?")
+        folder = RunFolder(run)
+        for path in (folder.best, folder.last, run / MODEL):
+            if path.is_file():
+                return path
+        raise InputError(f"{run}: the folder has no {folder.best.name}; name a run folder whose first epoch has ended")
     if run.is_file():
         return run
-    if named is None:
-        known = ", ".join(shipped_names())
-        raise InputError(f"{run}: there is no such run folder or weights file, nor does the package know it: {known}")
-    return named
+    if bundled is None:
+        names = ", ".join(bundled_names())
+        raise InputError(f"{run}: no such run folder or weights file, and not the name of a bundled network: {names}")
+    return bundled
 
 
 def calibration_file(run: str | Path) -> Path:
-    """Where what was fitted to RUN's weights is kept: beside them, `calibration.json` in a run folder.
+    """The calibration record beside the weights of a run: `calibration.json` in a run folder.
 
     Raises:
         InputError: If there are no such weights.
     """
     weights = find_weights(run)
-    prefix = "" if weights.name in (BEST, MODEL) else f"{weights.stem}."
+    prefix = "" if weights.name in (RunFolder(Path()).best.name, MODEL) else f"{weights.stem}."
     return weights.with_name(f"{prefix}calibration.json")
 
 
-def load(run: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
-    """Loads a PixelCNN++: a run folder's best weights, or a weights file.
+def load(run: str | Path, device: str | torch.device = "cpu") -> TrainedPixelCNN:
+    """Loads a PixelCNN++.
+
+    Args:
+        run: A run folder, a weights file or the name of a bundled network; see `find_weights`.
+        device: The device to load it to.
 
     Raises:
-        InputError: If the file is missing, or it or the calibration beside it damaged or none of ours; the message
-            names it.
+        InputError: If the file is missing, damaged or not a PixelCNN++, or the calibration record beside it is damaged.
 
     >>> load("no-such-run")
     Traceback (most recent call last):
-    pixelbayes.utils.errors.InputError: no-such-run: there is no such run folder or weights file, nor does the package...
+    pixelbayes.utils.errors.InputError: no-such-run: no such run folder or weights file, and not the name of a...
     """
-    return _load(Checkpoint, find_weights(run), device)
+    return _load(TrainedPixelCNN, find_weights(run), device)
 
 
-def load_baseline(run: str | Path, device: str | torch.device = "cpu") -> BaselineCheckpoint:
-    """Loads a dedicated classifier, as `load` does a PixelCNN++."""
-    return _load(BaselineCheckpoint, find_weights(run), device)
+def load_classifier(run: str | Path, device: str | torch.device = "cpu") -> TrainedResNet:
+    """Loads a dedicated classifier; else as `load`."""
+    return _load(TrainedResNet, find_weights(run), device)
 
 
-def load_any(run: str | Path, device: str | torch.device = "cpu") -> Trained:
-    """Loads a network of either kind, as `load` does a PixelCNN++."""
-    return _load(Trained, find_weights(run), device)
+def load_any(run: str | Path, device: str | torch.device = "cpu") -> TrainedNetwork:
+    """Loads a network of either kind; else as `load`."""
+    return _load(TrainedNetwork, find_weights(run), device)
 
 
 def _load(cls: type[AnyTrained], path: Path, device: str | torch.device) -> AnyTrained:
@@ -227,38 +123,38 @@ def _load(cls: type[AnyTrained], path: Path, device: str | torch.device) -> AnyT
             metadata = file.metadata() or {}
         weights = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error}); train again, or copy it anew") from error
+        raise InputError(f"{path}: not a complete safetensors file ({error}); train again or copy it again") from error
     if metadata.get("format") != "pixelbayes":
-        raise InputError(f"{path}: a safetensors file, but not one of pixelbayes; `pixelbayes import` reads others'")
-    name = metadata.get("kind", Checkpoint.kind)
+        raise InputError(
+            f"{path}: not a file of pixelbayes; `pixelbayes import` converts networks of the course's code"
+        )
+    name = metadata.get("kind", "")
     kind = KINDS.get(name, cls)
     if not issubclass(kind, cls):
-        raise InputError(f"{path}: holds {kind.called}, where {cls.called} is needed")
+        raise InputError(f"{path}: holds {kind.kind_name}, but {cls.kind_name} is needed")
     try:
         if name not in KINDS:
             raise ValueError(f"kind {name!r}")
         details = json.loads(metadata["details"])
-        network = kind.network_class(_from_json(kind.config_class, details["config"]))  # type: ignore[arg-type]
-        preprocessing = _from_json(Preprocessing, details["preprocessing"])
+        network = kind.network_class(from_json(kind.config_class, details["config"]))  # type: ignore[arg-type]
         network.load_state_dict(weights)
-        prior = tuple(details["prior"])
-        names, about = tuple(details["class_names"]), details["about"]
+        trained = kind(
+            network=network,
+            class_names=tuple(details["class_names"]),
+            preprocessing=from_json(Preprocessing, details["preprocessing"]),
+            prior=tuple(details["prior"]),
+            provenance=from_json(Provenance, details["provenance"]),
+        )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         version = metadata.get("version", "unknown")
         raise InputError(
-            f"{path}: written by pixelbayes {version} and not understood by {__version__} ({reason})"
+            f"{path}: written by pixelbayes {version}, which pixelbayes {__version__} cannot read ({reason})"
         ) from error
     network.to(device=device).requires_grad_(False).eval()
-    trained = kind(network=network, class_names=names, preprocessing=preprocessing, prior=prior, about=about)
-    beside = calibration_file(path)
-    if not beside.exists():  # hashing the weights is for those who need it
+    record_file = calibration_file(path)
+    if not record_file.exists():  # hashing the weights takes time
         return trained
-    fitted = FittedTemperature.read(beside)
-    fits = fitted.weights == trained.digest
-    return dataclasses.replace(trained, calibration=fitted if fits else None, stale_calibration=not fits)
-
-
-def _from_json(cls: type[T], values: dict[str, Any]) -> T:
-    """A dataclass from its JSON form, in which tuples have become lists."""
-    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    record = CalibrationRecord.read(record_file)
+    is_valid = record.weights == trained.digest
+    return dataclasses.replace(trained, calibration=record if is_valid else None, stale_calibration=not is_valid)

@@ -1,15 +1,15 @@
-"""Networks in the form of the Hugging Face hub: a folder of weights, config and a card, here or there."""
+"""Networks in the form of the Hugging Face hub: a folder with weights, config and model card, local or remote."""
 
 import dataclasses
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any
 
 import torch
 
-from pixelbayes.checkpoints.checkpoint import MODEL, Trained, calibration_file, load_any, save
+from pixelbayes.checkpoints.checkpoint import MODEL, calibration_file, load_any, save
+from pixelbayes.checkpoints.trained import TrainedNetwork
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import write_text
 from pixelbayes.version import __version__
@@ -40,27 +40,28 @@ trained = pixelbayes.from_pretrained("{name}")
 
 or `pixelbayes classify FOLDER photo.jpg`, `pixelbayes sample FOLDER --label {first}` with the folder of these files.
 
-## How it came to be
+## Training
 
-- trained on {data}, by `{command}`
-- epoch {epoch}; figures of that epoch, on its validation split: {figures}
-- temperature of its posterior: {temperature}
+- data: {data}; command: `{command}`
+- epoch {epoch}; metrics of that epoch on its validation split: {metrics}
+- temperature: {temperature}
 - weights {digest}, written by pixelbayes {version}
 
 ## Limits
 
-What it knows is its training images. It gives p(c | x) among these classes alone, to whatever image it is shown; a
-likelihood by itself does not tell images of another kind apart. Figures were measured on images like those of training.
+The network is limited to the kind of images it was trained on. It assigns one of these classes to any image, also to an
+image of another kind, and its likelihood alone does not detect such images. The metrics were measured on images like
+those of training.
 """
 
 
-def save_pretrained(trained: Trained, folder: str | Path, name: str = "") -> None:
-    """Writes `model.safetensors`, `config.json`, a model card and, if one was fitted, `calibration.json`.
+def save_pretrained(trained: TrainedNetwork, folder: str | Path, name: str = "") -> None:
+    """Writes `model.safetensors`, `config.json`, a model card and, for a calibrated network, `calibration.json`.
 
     Args:
         trained: The network.
-        folder: Where to; files of these names give way.
-        name: What the card calls it; the folder's name if not given.
+        folder: The folder; existing files of these names are replaced.
+        name: The name in the card; that of the folder by default.
     """
     folder = Path(folder)
     save(trained, folder / MODEL)
@@ -74,53 +75,55 @@ def save_pretrained(trained: Trained, folder: str | Path, name: str = "") -> Non
     }
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     write_text(folder / CARD, model_card(trained, name or folder.resolve().name))
-    beside = calibration_file(folder)
-    beside.unlink(missing_ok=True)  # of another network
+    record = calibration_file(folder)
+    record.unlink(missing_ok=True)  # it may belong to another network
     if trained.calibration:
-        trained.calibration.write(beside)
+        trained.calibration.write(record)
 
 
-def from_pretrained(name: str | Path, *, revision: str | None = None, device: str | torch.device = "cpu") -> Trained:
-    """The network in a folder that `save_pretrained` wrote, or in a repository of the hub, fetched once and kept.
+def from_pretrained(
+    name: str | Path, *, revision: str | None = None, device: str | torch.device = "cpu"
+) -> TrainedNetwork:
+    """Loads a network from a folder that `save_pretrained` wrote, or from the hub, which is downloaded once and cached.
 
     Args:
-        name: A folder, or "owner/name".
-        revision: A branch, tag or commit of the repository; its main branch if not given.
-        device: Where to load it.
+        name: A folder, or a repository "owner/name".
+        revision: A branch, tag or commit of the repository; its main branch by default.
+        device: The device to load it to.
 
     Raises:
-        InputError: If there is no such folder or repository, it cannot be fetched, or it holds no network of ours.
+        InputError: If there is no such folder or repository, it cannot be downloaded, or it holds no network.
     """
     if Path(name).is_dir():
         return load_any(name, device)
     hub = _hub()
     try:
         folder = hub.snapshot_download(str(name), revision=revision, allow_patterns=list(FILES))
-    except Exception as error:  # many kinds, of this library and of the network below it
+    except Exception as error:  # the kind of error depends on the library and the network connection
         reason = " ".join(str(error).split())
-        raise InputError(f"{name}: no such folder, and not to be had from the Hugging Face hub ({reason})") from None
+        raise InputError(f"{name}: no such folder, and the Hugging Face hub does not provide it ({reason})") from None
     return load_any(folder, device)
 
 
 def push_to_hub(
-    trained: Trained,
+    trained: TrainedNetwork,
     name: str,
     *,
     private: bool = False,
     token: str | None = None,
     message: str = "A pixelbayes network",
 ) -> str:
-    """Uploads what `save_pretrained` writes; returns where it is then.
+    """Uploads the files of `save_pretrained` and returns the address of the commit.
 
     Args:
         trained: The network.
-        name: The repository, "owner/name"; made if it is not there.
-        private: Make it for its owner alone.
-        token: The owner's; the one that `hf auth login` has stored if not given.
-        message: Of the commit.
+        name: The repository, "owner/name"; it is created if necessary.
+        private: Create it as a private repository.
+        token: Access token; the one stored by `hf auth login` by default.
+        message: Commit message.
 
     Raises:
-        InputError: If the hub does not take it.
+        InputError: If the hub rejects the upload.
     """
     hub = _hub()
     with TemporaryDirectory() as folder:
@@ -128,31 +131,31 @@ def push_to_hub(
         try:
             hub.create_repo(name, private=private, token=token, exist_ok=True)
             commit = hub.upload_folder(repo_id=name, folder_path=folder, commit_message=message, token=token)
-        except Exception as error:  # many kinds, of this library and of the network below it
+        except Exception as error:  # the kind of error depends on the library and the network connection
             reason = " ".join(str(error).split())
-            raise InputError(f"{name}: the Hugging Face hub did not take it ({reason})") from None
+            raise InputError(f"{name}: the Hugging Face hub rejected the upload ({reason})") from None
     return str(commit.commit_url)
 
 
-def model_card(trained: Trained, name: str) -> str:
-    """What people should know of a network, in the hub's form."""
-    about: dict[str, Any] = trained.about
-    height, width = trained.preprocessing.image_size
-    figures = {key.removeprefix("val/"): value for key, value in about.items() if key.startswith("val/")}
+def model_card(trained: TrainedNetwork, name: str) -> str:
+    """The model card of a network, in the form of the hub."""
+    provenance, shape = trained.provenance, trained.image_shape
+    metrics = {key: value for key, value in provenance.metrics.items() if key.startswith("val/")}
     return CARD_TEXT.format(
         name=name,
         description=trained.description,
         classes=", ".join(trained.class_names),
         first=trained.class_names[0] if trained.class_names else "",
-        height=height,
-        width=width,
-        channels=trained.preprocessing.channels,
-        levels=trained.preprocessing.levels,
+        height=shape.height,
+        width=shape.width,
+        channels=shape.channels,
+        levels=shape.levels,
         resize=trained.preprocessing.resize,
-        data=about.get("experiment", {}).get("data", {}).get("source", "images not recorded"),
-        command=about.get("command", "a command not recorded"),
-        epoch=about.get("epoch", "not recorded"),
-        figures=", ".join(f"{key} {value:.4f}" for key, value in figures.items()) or "not recorded",
+        data=provenance.data.source if provenance.data else "not recorded",
+        command=provenance.command or "not recorded",
+        epoch="not recorded" if provenance.epoch is None else provenance.epoch,
+        metrics=", ".join(f"{key.removeprefix('val/')} {value:.4f}" for key, value in metrics.items())
+        or "not recorded",
         temperature=f"{trained.temperature:.4g}, {trained.calibration.origin}" if trained.calibration else "not fitted",
         digest=trained.digest,
         version=__version__,

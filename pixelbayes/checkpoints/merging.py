@@ -1,152 +1,136 @@
-"""Several networks taken as one: what they must agree in, an ensemble of them, and the mean of their weights."""
+"""Combines several networks: checks that they are compatible, makes an ensemble, or averages their weights."""
 
 import copy
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from pixelbayes.checkpoints.checkpoint import Checkpoint, Trained
-from pixelbayes.utils.config_diff import differences
+from pixelbayes.checkpoints.provenance import AveragedNetwork, Provenance
+from pixelbayes.checkpoints.trained import Ensemble, TrainedPixelCNN
+from pixelbayes.utils.config_diff import config_differences
 from pixelbayes.utils.errors import InputError
 
-CUT = ("validation_fraction", "test_fraction", "split_seed")  # of DataConfig: how a source without splits is divided
+SPLIT_FIELDS = ("validation_fraction", "test_fraction", "split_seed")  # how a source without splits is divided
 
 
-@dataclass(frozen=True, kw_only=True)
-class EnsembleCheckpoint(Trained):
-    """Networks that are measured as one; `network` is that of the first, and no temperature is theirs together."""
+def make_ensemble(networks: Sequence[TrainedPixelCNN], names: Sequence[str] = ()) -> Ensemble:
+    """An ensemble of compatible networks.
 
-    kind = "ensemble"
-    called = "an ensemble"
+    Args:
+        networks: The networks.
+        names: Their names in messages; "network 1" and so on by default.
 
-    members: tuple[Checkpoint, ...]
-
-    @classmethod
-    def of(cls, checkpoints: Sequence[Checkpoint], names: Sequence[str] = ()) -> "EnsembleCheckpoint":
-        """The networks as one.
-
-        Raises:
-            InputError: As `check_alike` does.
-        """
-        check_alike(checkpoints, names)
-        first = checkpoints[0]
-        return cls(
-            network=first.network,
-            class_names=first.class_names,
-            preprocessing=first.preprocessing,
-            prior=first.prior,
-            about=_about_data(checkpoints),
-            members=tuple(checkpoints),
-        )
-
-    @property
-    def parameters(self) -> int:
-        return sum(each.parameters for each in self.members)
-
-    @property
-    def description(self) -> str:
-        return f"An ensemble of {len(self.members)} PixelCNN++, of {self.parameters:,} parameters in all"
-
-    @property
-    def digest(self) -> str:
-        """The names of all weights."""
-        return ", ".join(each.digest for each in self.members)
+    Raises:
+        InputError: As `check_compatible`.
+    """
+    check_compatible(networks, names)
+    first = networks[0]
+    return Ensemble(
+        class_names=first.class_names,
+        preprocessing=first.preprocessing,
+        prior=first.prior,
+        provenance=Provenance(config=_data_config(networks)),
+        members=tuple(networks),
+    )
 
 
 @torch.no_grad()
-def average_weights(checkpoints: Sequence[Checkpoint], names: Sequence[str] = ()) -> Checkpoint:
-    """The network whose weights are the mean of those of several: one network's cost, and often better than each.
+def average_weights(networks: Sequence[TrainedPixelCNN], names: Sequence[str] = ()) -> TrainedPixelCNN:
+    """A network whose weights are the mean of those of several networks.
 
-    That holds of networks that lie in one basin of the loss: of runs that began from the same trained weights (model
-    soups; Wortsman et al., 2022, https://arxiv.org/abs/2203.05482), or of epochs of one run (Izmailov et al., 2018,
-    https://arxiv.org/abs/1803.05407). Of networks trained apart the mean knows nothing. What is averaged is what is
-    learnt, gains and directions each by themselves, as the moving average of training does.
+    It costs as much as one network, and is often better than each. This holds for networks in one basin of the loss:
+    runs that started from the same trained weights (model soups; Wortsman et al., 2022,
+    https://arxiv.org/abs/2203.05482), or epochs of one run (Izmailov et al., 2018, https://arxiv.org/abs/1803.05407).
+    Averaging independently trained networks does not work. Gains and directions of the weight normalisation are
+    averaged separately, as in the moving average during training.
 
     Args:
-        checkpoints: Two or more; their dropout may differ, and that of the first is kept.
-        names: What messages call them; "network 1" and so on if not given.
+        networks: Two or more. Their dropout may differ; the result has that of the first.
+        names: Their names in messages; "network 1" and so on by default.
 
     Returns:
-        A network without a temperature, on the device of the first; `about` names what was averaged.
+        A network without calibration, on the device of the first; its provenance lists the averaged networks.
 
     Raises:
-        InputError: If there are fewer than two, or their networks, classes, pixels or priors differ.
+        InputError: If there are fewer than two, or they are not compatible.
     """
-    if len(checkpoints) < 2:
-        raise InputError(f"an average is of two networks or more, and {len(checkpoints)} came")
-    check_alike(checkpoints, names, weights=True)
-    first = checkpoints[0]
+    if len(networks) < 2:
+        raise InputError(f"averaging needs two or more networks, but there is {len(networks)}")
+    check_compatible(networks, names, weights=True)
+    first = networks[0]
     network = copy.deepcopy(first.network)
-    each = [checkpoint.network.state_dict() for checkpoint in checkpoints]
+    states = [each.network.state_dict() for each in networks]
     for name, weight in network.state_dict().items():
         total = torch.zeros_like(weight, dtype=torch.float64, device="cpu")
-        for weights in each:
-            total += weights[name].cpu()
-        weight.copy_(total / len(each))
-    averaged = [{"weights": one.digest, "command": one.about.get("command")} for one in checkpoints]
-    return Checkpoint(
+        for state in states:
+            total += state[name].cpu()
+        weight.copy_(total / len(states))
+    return TrainedPixelCNN(
         network=network.requires_grad_(False).eval(),
         class_names=first.class_names,
         preprocessing=first.preprocessing,
         prior=first.prior,
-        about={"averaged": averaged, **_about_data(checkpoints)},
+        provenance=Provenance(
+            config=_data_config(networks),
+            averaged=tuple(AveragedNetwork(weights=each.digest, command=each.provenance.command) for each in networks),
+        ),
     )
 
 
-def check_alike(checkpoints: Sequence[Checkpoint], names: Sequence[str] = (), *, weights: bool = False) -> None:
-    """Sees to it that networks can be taken as one: that they know the same classes, of the same pixels.
+def check_compatible(networks: Sequence[TrainedPixelCNN], names: Sequence[str] = (), *, weights: bool = False) -> None:
+    """Checks that networks have the same classes, preprocessing, prior and division of the data.
 
     Args:
-        checkpoints: The networks.
-        names: What messages call them; "network 1" and so on if not given.
-        weights: Their weights must stand for the same too.
+        networks: The networks.
+        names: Their names in messages; "network 1" and so on by default.
+        weights: Whether their architectures must be the same, too.
 
     Raises:
-        InputError: If one is named twice, or differs from the first; the message names it and the fields.
+        InputError: If a network is named twice or differs from the first; the message names it and the fields.
     """
-    names = names or [f"network {number}" for number in range(1, len(checkpoints) + 1)]
+    names = names or [f"network {number}" for number in range(1, len(networks) + 1)]
     for name in names:
         if list(names).count(name) > 1:
             raise InputError(f"{name} is named twice; name each network once")
-    first, *others = checkpoints
-    faults = []
-    for name, other in zip(names[1:], others, strict=True):
-        if fields := _differences(first, other, weights=weights):
-            faults.append(f"{name}: differs from {names[0]} in {', '.join(fields)}, and the two cannot be taken as one")
+    first, *others = networks
+    faults = [
+        f"{name}: differs from {names[0]} in {', '.join(fields)}, so the two cannot be combined"
+        for name, other in zip(names[1:], others, strict=True)
+        if (fields := _differences(first, other, weights=weights))
+    ]
     if faults:
         raise InputError.listing(faults)
 
 
-def _differences(one: Checkpoint, other: Checkpoint, *, weights: bool) -> list[str]:
-    facts = [_facts(each) for each in (one, other)]
+def _differences(one: TrainedPixelCNN, other: TrainedPixelCNN, *, weights: bool) -> list[str]:
+    properties = [_properties(each) for each in (one, other)]
     if weights:
-        for of, each in zip(facts, (one, other), strict=True):
+        for of, each in zip(properties, (one, other), strict=True):
             of["model"] = dataclasses.asdict(dataclasses.replace(each.network.config, dropout=0.0))
-    cuts = [_cut(each) for each in (one, other)]
-    if all(cuts):  # divided otherwise, one has learnt from what is held out for the other
-        for of, cut in zip(facts, cuts, strict=True):
-            of["data"] = cut
-    return differences(*facts)
+    splits = [_split_settings(each) for each in (one, other)]
+    if all(splits):  # with other settings one network has been trained on images held out from the other
+        for of, split in zip(properties, splits, strict=True):
+            of["data"] = split
+    return config_differences(*properties)
 
 
-def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
+def _properties(trained: TrainedPixelCNN) -> dict[str, Any]:
     return {
-        "class_names": checkpoint.class_names,
-        "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
-        "prior": checkpoint.prior,
+        "class_names": trained.class_names,
+        "preprocessing": dataclasses.asdict(trained.preprocessing),
+        "prior": trained.prior,
     }
 
 
-def _cut(checkpoint: Checkpoint) -> dict[str, Any]:
-    own = checkpoint.about.get("experiment", {}).get("data", {})
-    return {name: own[name] for name in CUT if name in own}
+def _split_settings(trained: TrainedPixelCNN) -> dict[str, Any]:
+    data = trained.provenance.data
+    return {name: getattr(data, name) for name in SPLIT_FIELDS} if data else {}
 
 
-def _about_data(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:
-    """Of `about` what says which images were trained on, from the first that knows it."""
-    known = (each.about.get("experiment", {}).get("data") for each in checkpoints)
-    data = next((each for each in known if each), None)
-    return {"experiment": {"data": data}} if data else {}
+def _data_config(networks: Sequence[TrainedPixelCNN]) -> dict[str, Any]:
+    """The part of the config that names the training data, of the first network for which it is known."""
+    configs = (each.provenance.config.get("data") for each in networks)
+    data = next((config for config in configs if config), None)
+    return {"data": data} if data else {}

@@ -1,16 +1,16 @@
-"""The command line: parses, calls `experiment`, prints. What is heavy is imported when a command needs it."""
+"""The command line. Each command parses its options, calls `experiments` and prints; heavy imports come last."""
 
 import sys
+from collections.abc import Callable
 
 from pixelbayes.cli.course import course
 from pixelbayes.cli.evaluate import calibrate, evaluate, explain, report
-from pixelbayes.cli.options import Command
 from pixelbayes.cli.sample_classify import average, classify, import_network, sample
 from pixelbayes.cli.train import baseline, compare, demo, train
 from pixelbayes.utils.errors import DivergedError, InputError, InterruptedRunError
 from pixelbayes.version import __version__
 
-COMMANDS: dict[str, Command] = {
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "compare": compare,
     "baseline": baseline,
@@ -28,21 +28,25 @@ COMMANDS: dict[str, Command] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, 1 for a diverged run, 2 for bad input, 130 for Ctrl-C."""
+    """Runs one command.
+
+    Returns:
+        The exit status: 0; 1 if training diverged; 2 for invalid input; 128 + signal after a signal, 130 for Ctrl-C.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         _dispatch(arguments)
     except InputError as error:
-        return _complain(error, 2)
+        return _print_error(error, 2)
     except InterruptedRunError as error:
-        return _complain(error, 128 + error.signal)
+        return _print_error(error, 128 + error.signal)
     except DivergedError as error:
-        return _complain(error, 1)
-    except OSError as error:  # no space, no permission
+        return _print_error(error, 1)
+    except OSError as error:  # such as a full disk or a missing permission
         file = error.filename2 or error.filename
-        return _complain(f"{file}: {error.strerror}" if file else error, 2)
+        return _print_error(f"{file}: {error.strerror}" if file else error, 2)
     except KeyboardInterrupt:
-        return _complain("stopped", 130)
+        return _print_error("stopped", 130)
     return 0
 
 
@@ -68,17 +72,21 @@ def _overview() -> str:
         [
             "usage: pixelbayes COMMAND [...]",
             "",
-            "Class-conditional PixelCNN++: generate, classify by Bayes' rule, and know how sure you are.",
+            "Class-conditional PixelCNN++: generates and classifies images, and measures its confidence.",
             "",
             "commands:",
             *lines,
             "",
-            "`pixelbayes COMMAND --help` explains a command; `pixelbayes --version` tells the version.",
+            "`pixelbayes COMMAND --help` explains a command, `pixelbayes --version` prints the version.",
+            "",
+            "examples:",
+            "  pixelbayes demo",
+            "  pixelbayes sample food-and-fur --label koala --num-samples 16 --out koalas",
         ]
     )
 
 
-def _complain(error: object, status: int) -> int:
+def _print_error(error: object, status: int) -> int:
     for line in str(error).splitlines():
         print(f"pixelbayes: {line}", file=sys.stderr)
     return status

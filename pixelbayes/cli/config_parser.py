@@ -1,26 +1,34 @@
-"""From command line and YAML to a config, with errors that name the field and the nearest right one."""
+"""Reads a config from presets, YAML files and options, with errors that suggest the closest name."""
 
 import argparse
 import dataclasses
 import difflib
-import inspect
-import io
+import json
 import re
-import tokenize
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from pixelbayes.cli.parser import Glance, Parser
-from pixelbayes.experiments import ExperimentConfig
-from pixelbayes.experiments.run_folder import RunConfig
+from pixelbayes.cli.parser import Parser, PreParser
+from pixelbayes.experiments.config import ExperimentConfig, RunConfig
+from pixelbayes.utils.config_diff import flatten
+from pixelbayes.utils.config_docs import field_docs
 from pixelbayes.utils.errors import InputError
+
+INDENT = 30  # column at which help texts begin
+WIDTH = 118
+
+# the fields that people set first, by their short names
+COMMON = ("data", "image_size", "fusion", "num_filters", "epochs", "batch_size", "learning_rate", "seed", "device")
+
+PLACEHOLDERS = {"image_size": "H W", "data": "SOURCE", "fusion": "NAME", "init_from": "RUN"}
 
 
 def field_types(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, Any]:
-    """Dotted name -> type of every field of a nested dataclass.
+    """The type of every field of nested dataclasses, by dotted name.
 
     >>> field_types()["model.num_filters"]
     <class 'int'>
@@ -34,21 +42,17 @@ def field_types(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, Any
     return types
 
 
-def field_comments(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, str]:
-    """Dotted name -> the comment behind the field, which is its reference.
+def all_field_docs(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, str]:
+    """The attribute docstring of every field of nested dataclasses, by dotted name.
 
-    >>> field_comments()["model.num_filters"]
+    >>> all_field_docs()["model.num_filters"]
     'F, width of both stacks'
     """
-    comments: dict[str, str] = {}
-    for base in reversed(cls.__mro__[:-1]):
-        for token in tokenize.generate_tokens(io.StringIO(inspect.getsource(base)).readline):
-            if token.type == tokenize.COMMENT and (field := re.match(r"    (\w+): ", token.line)):
-                comments[prefix + field[1]] = token.string.lstrip("# ")
+    docs = {prefix + name: text for name, text in field_docs(cls).items()}
     for name, kind in get_type_hints(cls).items():
         if dataclasses.is_dataclass(kind):
-            comments.update(field_comments(kind, f"{prefix}{name}."))  # type: ignore[arg-type]
-    return comments
+            docs.update(all_field_docs(kind, f"{prefix}{name}."))  # type: ignore[arg-type]
+    return docs
 
 
 def describe(kind: Any) -> str:
@@ -69,18 +73,52 @@ def describe(kind: Any) -> str:
     return words.get(kind, str(kind))
 
 
+def placeholder(name: str, kind: Any) -> str:
+    """The placeholder of a field's value in the help.
+
+    >>> placeholder("image_size", tuple[int, int] | None), placeholder("epochs", int), placeholder("compile", bool)
+    ('H W', 'N', 'true|false')
+    """
+    if name in PLACEHOLDERS:
+        return PLACEHOLDERS[name]
+    if get_origin(kind) is Literal:
+        return "|".join(map(str, get_args(kind)))
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)
+        return (
+            f"{placeholder(name, inner[0])} ..." if Ellipsis in inner else " ".join(placeholder(name, k) for k in inner)
+        )
+    options = [argument for argument in get_args(kind) if argument is not type(None)]
+    if options:
+        return placeholder(name, options[-1])
+    return {int: "N", float: "X", bool: "true|false", str: "TEXT"}.get(kind, "VALUE")
+
+
+def num_values(kind: Any) -> int | None:
+    """Number of values that an option takes on the command line; None for any number.
+
+    >>> num_values(tuple[int, int] | None), num_values(tuple[str, ...]), num_values(tuple[str, ...] | str)
+    (2, None, 1)
+    """
+    options = [argument for argument in get_args(kind) if argument is not type(None)]
+    if get_origin(kind) is not tuple:
+        return num_values(options[0]) if len(options) == 1 and get_origin(kind) is not Literal else 1
+    return None if Ellipsis in get_args(kind) else len(get_args(kind))
+
+
 C = TypeVar("C", bound=RunConfig)
 
 
 class ConfigParser(Parser, Generic[C]):
-    """Reads a config: a preset, then YAML files, then dotted overrides.
+    """Reads a config: a preset, then YAML files, then options.
 
-    A field may be given by its last name alone (`--epochs 3` for `--training.epochs 3`), with dashes for underscores;
-    `--data` is short for `--data.source`. Anything else that is not a field is refused.
+    An option has the full name of a field with dashes, `--training.batch-size 32`, or its last part, `--batch-size 32`.
+    `--data` means `--data.source`. A field with several numbers takes them separately: `--image-size 32 32`.
 
     Args:
-        kind: The config's class.
-        presets: Configs of that class by name.
+        kind: The class of the config.
+        presets: Named configs.
+        args, kwargs: As for `Parser`.
     """
 
     def __init__(self, kind: type[C], presets: Mapping[str, C], *args: Any, **kwargs: Any):
@@ -88,86 +126,175 @@ class ConfigParser(Parser, Generic[C]):
         self.kind = kind
         self.presets = presets
         self.types = field_types(kind)
-        self.add_argument("--config", action="config", help="YAML file with any of the fields below")
-        self.add_argument("--preset", choices=list(presets), help="a named config to start from")
+        self.short_names = {name.rpartition(".")[2]: name for name in self.types} | {"data": "data.source"}
+        self.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the fields below")
         self.add_argument(
-            "--print_config", action="store_true", help="print all fields, as --config reads them, and stop"
+            "--preset", choices=list(presets), metavar="NAME", help=f"config to start from: {', '.join(presets)}"
         )
+        self.add_argument("--print-config", action="store_true", help="print all fields as YAML for --config, and stop")
         self.add_class_arguments(kind)
-        comments = field_comments(kind)
-        for action in self._actions:
-            if action.dest in comments:
-                action.help = f"{comments[action.dest]} (default: %(default)s)"
-            elif action.dest == "data":
-                action.help = "short for --data.source"
-                action.metavar = "SOURCE"
-            elif any(name.startswith(f"{action.dest}.") for name in self.types):
-                action.help = argparse.SUPPRESS
 
-    def parse_config(self, arguments: list[str]) -> tuple[C, Any]:
-        """The config, and the other arguments as a namespace.
+    def parse_config(self, arguments: Sequence[str]) -> tuple[C, Any]:
+        """Parses the command line.
+
+        Returns:
+            The config, and the other arguments as a namespace.
 
         Raises:
-            InputError: On the first fault, naming the field and the nearest right one.
+            InputError: On the first fault; the message names the field and suggests the closest name.
         """
-        glance = Glance()
-        glance.add_argument("--preset")
-        glance.add_argument("--config", action="append", default=[])
-        first, others = glance.parse_known_args(self._expand(arguments))
+        pre_parser = PreParser()
+        pre_parser.add_argument("--preset")
+        pre_parser.add_argument("--config", action="append", default=[])
+        first, others = pre_parser.parse_known_args(self._to_full_names(arguments))
         for file in first.config:
             check_file(Path(file), self.types)
         if first.preset in self.presets:
             self.set_defaults(flatten(self.presets[first.preset].as_plain()))
-        files = [f"--config={file}" for file in first.config]  # overrides come after them, wherever they stood
+        files = [f"--config={file}" for file in first.config]  # options override files, in any order
         parsed = self.parse_args([*([f"--preset={first.preset}"] if first.preset else []), *files, *others])
         return build(self.kind, {name: parsed[name] for name in self.types}), parsed
 
-    def _expand(self, arguments: list[str]) -> list[str]:
-        known = {option for action in self._actions for option in action.option_strings}
-        short = {name.rpartition(".")[2]: f"--{name}" for name in self.types} | {"data": "--data.source"}
-        expanded = []
-        for argument in arguments:
+    def _to_full_names(self, arguments: Sequence[str]) -> list[str]:
+        """Replaces short option names by full ones, and several values of a field by one list."""
+        own = {
+            option for action in self._actions for option in action.option_strings if not self._is_group(action.dest)
+        }
+        result: list[str] = []
+        rest = list(arguments)
+        while rest:
+            argument = rest.pop(0)
             option, equals, value = argument.partition("=")
-            if option.startswith("--") and (option not in known or option == "--data"):
-                option = short.get(option[2:].replace("-", "_"), option)
-                if option not in known:
-                    raise InputError(f"unknown option {option}{_nearest(option, known)}")
-            expanded.append(option + equals + value)
-        return expanded
+            field = option[2:].replace("-", "_")
+            name = self.short_names.get(field, field)
+            if not option.startswith("--") or (option in own and name not in self.types):
+                result.append(argument)
+                continue
+            if name not in self.types:
+                raise InputError(f"unknown option {option}{self._suggestion(option, own)}")
+            count = num_values(self.types[name])
+            if not equals and count != 1 and (values := _leading_values(rest, count)):
+                rest = rest[len(values) :]
+                equals, value = "=", _as_list(values, self.types[name])
+            result.append(f"--{name}{equals}{value}")
+        return result
+
+    def _is_group(self, name: str) -> bool:
+        return any(field.startswith(f"{name}.") for field in self.types)
+
+    def _suggestion(self, option: str, own: Iterable[str]) -> str:
+        names = [f"--{name.replace('_', '-')}" for name in (*self.short_names, *self.types)]
+        return suggest(option, [*own, *names])
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if wrong := re.match(r'Parser key "([\w.]+)":.*?(?:Got value:|Given value:) (.*)', message, re.DOTALL):
             name, value = wrong.groups()
             if name in self.types:
                 raise InputError(f"{name} is {value.strip()!r}, expected {describe(self.types[name])}")
+        if missing := re.match(r"argument --([\w.]+): expected one argument", message):
+            name = missing[1]
+            if name in self.types:
+                raise InputError(f"--{name.replace('_', '-')} has no value, expected {describe(self.types[name])}")
         super().error(message, ex)
 
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
+        """The options that people need first, then all fields by group, then examples."""
+        docs = all_field_docs(self.kind)
+        defaults = flatten(self.kind().as_plain())
+        names = "".join(f" {each.metavar} [{each.metavar} ...]" for each in self._actions if not each.option_strings)
+        usage = [f"usage: {self.prog}{names} [options]", "", *textwrap.wrap(str(self.description), WIDTH), ""]
 
-def _nearest(name: str, known: Any) -> str:
+        def field_line(name: str) -> str:
+            short = "data" if name == "data.source" else name.rpartition(".")[2]
+            default = defaults.get(name)
+            shown = "" if default in ("", None, []) else f" (default: {_as_text(default)})"
+            option = f"--{short.replace('_', '-')} {placeholder(short, self.types[name])}"
+            return _help_line(option, docs.get(name, "") + shown)
+
+        common = [self.short_names[name] for name in COMMON if name in self.short_names]
+        others = [
+            _help_line(_option_text(action), str(action.help or ""))
+            for action in self._actions
+            if action.help != argparse.SUPPRESS
+            and action.dest not in self.types
+            and not any(name.startswith(f"{action.dest}.") for name in self.types)
+        ]
+        groups: dict[str, list[str]] = {}
+        for name in self.types:
+            groups.setdefault(name.rpartition(".")[0] or "run", []).append(name)
+        sections = [
+            ("common options", [*map(field_line, common), *others]),
+            *(
+                (f"all fields of {group}" if group != "run" else "other fields", list(map(field_line, names)))
+                for group, names in groups.items()
+            ),
+        ]
+        note = textwrap.wrap(
+            "Every field can be written in full, such as --training.batch-size. In YAML files names have underscores.",
+            WIDTH,
+        )
+        body = [line for title, lines in sections for line in (f"{title}:", *lines, "")]
+        return "\n".join([*usage, *body, *note, ""]) + self.format_examples()
+
+
+def _leading_values(arguments: Sequence[str], count: int | None) -> list[str]:
+    """The values at the start of the arguments, up to the next option, at most `count`; a list "[...]" stands alone."""
+    values: list[str] = []
+    for argument in arguments:
+        if argument.startswith("--") or (count is not None and len(values) == count):
+            break
+        values.append(argument)
+        if argument.startswith("[") or argument == "null":
+            break
+    return values
+
+
+def _as_list(values: Sequence[str], kind: Any) -> str:
+    """Values as a YAML list; texts are quoted, because "1" and "no" are not text in YAML."""
+    if values[0].startswith("[") or values[0] == "null":
+        return values[0]
+    if str in get_args(kind):
+        return json.dumps(values, ensure_ascii=False)
+    return values[0] if len(values) == 1 else f"[{', '.join(values)}]"
+
+
+def _as_text(value: Any) -> str:
+    """A default as one would type it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _option_text(action: Any) -> str:
+    names = ", ".join(action.option_strings) or str(action.metavar)
+    takes_value = action.nargs != 0
+    value = action.metavar or (action.dest.upper() if takes_value else "")
+    return f"{names} {value}" if action.option_strings and takes_value else names
+
+
+def _help_line(option: str, text: str) -> str:
+    wrapped = textwrap.wrap(text.replace("%(default)s", ""), WIDTH - INDENT) or [""]
+    if len(option) + 4 > INDENT:
+        return "\n".join([f"  {option}", *(" " * INDENT + line for line in wrapped)])
+    first, *more = wrapped
+    return "\n".join([f"  {option}".ljust(INDENT) + first, *(" " * INDENT + line for line in more)])
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message that suggests the closest known name."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else "; --help lists them all"
-
-
-def flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts to one of dotted names.
-
-    >>> flatten({"seed": 0, "model": {"num_filters": 8}})
-    {'seed': 0, 'model.num_filters': 8}
-    """
-    flat: dict[str, Any] = {}
-    for name, value in plain.items():
-        flat.update(flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
-    return flat
+    return f"; did you mean {close[0]}?" if close else "; --help lists all of them"
 
 
 def check_file(path: Path, types: Mapping[str, Any]) -> None:
-    """Names what is no field in a YAML config; the parser itself sees to the types.
+    """Checks the field names in a YAML config; the parser checks the types.
 
     Args:
-        types: Of the fields, by dotted name.
+        path: The file.
+        types: Types of the fields, by dotted name.
 
     Raises:
-        InputError: With a line for each fault.
+        InputError: With one line for each fault.
     """
     try:
         plain = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -175,25 +302,25 @@ def check_file(path: Path, types: Mapping[str, Any]) -> None:
         raise InputError(f"{path}: the config cannot be read ({getattr(error, 'strerror', error)})") from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise InputError(f"{path}: {line}not YAML ({error.problem}); --print_config shows how it looks") from error
-    except yaml.YAMLError as error:  # a character that YAML has no place for
+        raise InputError(f"{path}: {line}not YAML ({error.problem}); --print-config shows the form") from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(plain, dict):
-        raise InputError(f"{path}: expected fields and values, as --print_config shows them")
+        raise InputError(f"{path}: expected fields and values, as --print-config shows them")
     faults = []
     for name, value in flatten(plain).items():
-        if any(known.startswith(f"{name}.") for known in types):
-            faults.append(f"{path}: {name} is {value!r}, expected fields of its own")
+        if any(field.startswith(f"{name}.") for field in types):
+            faults.append(f"{path}: {name} is {value!r}, expected a group of fields")
         elif name not in types:
-            faults.append(f"{path}: unknown field {name}{_nearest(name, types)}")
+            faults.append(f"{path}: unknown field {name}{suggest(name, types)}")
         elif value is None and type(None) not in get_args(types[name]):
             faults.append(f"{path}: {name} is null, expected {describe(types[name])}")
     if faults:
         raise InputError.listing(faults)
 
 
-def build(cls: type, values: dict[str, Any], prefix: str = "") -> Any:
-    """A nested dataclass from values by dotted name; lists become tuples."""
+def build(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
+    """Builds nested dataclasses from values by dotted name; lists become tuples."""
     arguments = {}
     for name, kind in get_type_hints(cls).items():
         if dataclasses.is_dataclass(kind):

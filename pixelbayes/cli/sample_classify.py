@@ -1,71 +1,105 @@
-"""Commands that use a network."""
+"""Commands that use a network: sample, classify, import and average."""
 
 from argparse import BooleanOptionalAction
 from pathlib import Path
 
-from pixelbayes.cli.options import RUN_HELP, add_device, add_scoring, parser_of, readings
+from pixelbayes.cli.options import (
+    IMAGES_HELP,
+    RUN_HELP,
+    add_device,
+    add_scoring,
+    check_count,
+    make_parser,
+    run_folder,
+    scoring_of,
+)
 from pixelbayes.utils.errors import InputError
 
 
 def sample(arguments: list[str]) -> None:
     """Draw new images of a class, or of every class."""
-    parser = parser_of(sample)
+    parser = make_parser(
+        "sample",
+        sample.__doc__,
+        (
+            "sample food-and-fur --label koala --num-samples 16 --out koalas",
+            "sample runs/pets --complete photo.jpg --keep-rows 16 --out completed",
+        ),
+    )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument(
-        "--label", action="append", metavar="CLASS", help="name or number; may be repeated; all if not given"
+        "--label", action="append", metavar="CLASS", help="name or number of a class; may be repeated (default: all)"
     )
-    parser.add_argument("--n", type=int, default=25, help="images of each class (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the images; one under runs/ if not given")
-    parser.add_argument("--temperature", type=float, default=1.0, help="T of p^(1/T); 1 samples the model as it is")
     parser.add_argument(
-        "--guidance", type=float, default=0.0, help="w of classifier-free guidance (default: %(default)s)"
+        "--num-samples", type=int, default=25, metavar="N", help="images of each class (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="which images of the endless series (default: %(default)s)")
-    parser.add_argument("--given", type=Path, metavar="IMAGE", help="an image to complete; say how much of it to keep:")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the images (default: a new one under runs/)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, metavar="T", help="T of p^(1/T) (default: 1, the model itself)"
+    )
+    parser.add_argument(
+        "--guidance", type=float, default=0.0, metavar="W", help="classifier-free guidance (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
+    parser.add_argument(
+        "--complete", type=Path, metavar="IMAGE", help="image to complete; needs one of the next two options"
+    )
     kept = parser.add_mutually_exclusive_group()
-    kept.add_argument("--rows", type=int, metavar="N", help="its first N rows")
-    kept.add_argument("--pixels", type=int, metavar="N", help="its first N pixels, row by row from the left")
+    kept.add_argument("--keep-rows", type=int, metavar="N", help="keep the first N rows of it")
+    kept.add_argument("--keep-pixels", type=int, metavar="N", help="keep the first N pixels of it, row by row")
     parser.add_argument(
-        "--plain", action="store_true", help="the slow sampler, which runs the whole network each pixel"
+        "--reference", action="store_true", help="use the reference sampler, which runs the network for every pixel"
     )
     parser.add_argument(
         "--compile",
         action=BooleanOptionalAction,
-        help="compile the sampler: half a minute more, then about twice as fast; if not said, where it pays",
+        help="compile the sampler: half a minute more, then about twice as fast (default: if it pays off)",
     )
     add_device(parser)
     options = parser.parse_args(arguments)
-    if (options.given is None) != (options.rows is None and options.pixels is None):
-        parser.error("--given IMAGE and one of --rows N, --pixels N go together")
+    if (options.complete is None) != (options.keep_rows is None and options.keep_pixels is None):
+        parser.error("--complete IMAGE needs one of --keep-rows N and --keep-pixels N, and they need it")
+    check_count("num-samples", options.num_samples)
 
-    from pixelbayes import experiments as experiment
-    from pixelbayes.experiments import run_folder as runs
+    from pixelbayes import experiments
+    from pixelbayes.inference import SamplingConfig
 
-    out = options.out or runs.new_run_folder("samples")
-    files = experiment.sample(
-        options.run,
-        out,
-        classes=options.label,
-        count=options.n,
+    config = SamplingConfig(
+        count=options.num_samples,
+        seed=options.seed,
         temperature=options.temperature,
         guidance=options.guidance,
-        seed=options.seed,
-        given=options.given,
-        rows=options.rows,
-        pixels=options.pixels,
-        plain=options.plain,
-        compiled=options.compile,
+        reference=options.reference,
+        compile=options.compile,
+    )
+    out = run_folder(options, "samples")
+    files = experiments.sample(
+        options.run,
+        out,
+        config,
+        classes=options.label or (),
+        complete=options.complete,
+        keep_rows=options.keep_rows,
+        keep_pixels=options.keep_pixels,
         device=options.device,
     )
     print(f"{len(files)} images in {out}")
 
 
 def classify(arguments: list[str]) -> None:
-    """Tell the class of image files by Bayes' rule."""
-    parser = parser_of(classify)
+    """Classify image files by Bayes' rule."""
+    parser = make_parser(
+        "classify",
+        classify.__doc__,
+        ("classify food-and-fur photo.jpg", "classify runs/pets photo.jpg more-photos --out answers.csv"),
+    )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files, or folders of them")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="csv with p(c | x) and log p(x | c) for every class")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help=IMAGES_HELP)
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write a csv with p(c | x) and log p(x | c) of every class"
+    )
     add_scoring(parser)
     add_device(parser)
     options = parser.parse_args(arguments)
@@ -73,47 +107,51 @@ def classify(arguments: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pixelbayes import experiments as experiment
+    from pixelbayes import experiments
     from pixelbayes.report.predictions import prediction_rows
     from pixelbayes.utils.files import csv_text, write_text
 
-    trained, measurement = experiment.classify(
-        options.run,
-        options.images,
-        device=options.device,
-        **readings(options),
-        plain=options.plain,
-    )
+    trained, measurement = experiments.classify(options.run, options.images, scoring_of(options), device=options.device)
     if options.out:
         write_text(options.out, csv_text(prediction_rows(trained, measurement)))
-    strange = experiment.unlike_training(trained, measurement)
-    table = Table("image", "class", "p(c | x)", "then", *(["unlike training by"] if strange else []))
+    ood = experiments.out_of_distribution(trained, measurement)
+    table = Table("image", "class", "p(c | x)", "second", *(["out of distribution by"] if ood else []))
     for i, (image, posterior) in enumerate(zip(measurement.split.names, measurement.posterior, strict=True)):
         p, order = posterior.sort(descending=True)
         (first, *others) = [trained.class_names[label] for label in order.tolist()]
         second = f"{others[0]} {p[1]:.4f}" if others else ""
-        table.add_row(image, first, f"{p[0]:.4f}", second, *([", ".join(strange[i])] if strange else []))
+        table.add_row(image, first, f"{p[0]:.4f}", second, *([", ".join(ood[i])] if ood else []))
     Console().print(table)
-    if strange is None:
-        print("not calibrated; after `pixelbayes calibrate` p(c | x) means what it says, and outliers are marked")
+    if ood is None:
+        print("not calibrated; `pixelbayes calibrate` calibrates p(c | x) and enables out-of-distribution detection")
 
 
 def import_network(arguments: list[str]) -> None:
-    """Turn a network of the course's code (a state dict, .pth) into one of ours."""
-    parser = parser_of(import_network, "import")
-    parser.add_argument("network", metavar="COURSE.pth", type=Path, help="made by torch.save(model.state_dict(), ...)")
+    """Convert a network of the course's code (a state dict, .pth)."""
+    parser = make_parser(
+        "import",
+        import_network.__doc__,
+        (
+            "import conditional_pixelcnn.pth --out runs/imported",
+            "import conditional_pixelcnn.pth --class-names cheeseburger panda koala pizza --out runs/imported",
+        ),
+    )
+    parser.add_argument(
+        "network", metavar="COURSE.pth", type=Path, help="file written by torch.save(model.state_dict(), ...)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run folder to make")
     parser.add_argument(
-        "--class-names", nargs="+", metavar="NAME", default=(), help="in label order; numbers if not given"
+        "--class-names", nargs="+", metavar="NAME", default=(), help="in label order (default: numbers)"
     )
     parser.add_argument("--image-size", nargs=2, type=int, metavar=("H", "W"), help="if the images are not square")
     options = parser.parse_args(arguments)
 
     from pixelbayes.checkpoints import checkpoint
     from pixelbayes.checkpoints.course_import import import_course_network
+    from pixelbayes.utils.run_folder import RunFolder
 
     size = tuple(options.image_size) if options.image_size else None
-    path = options.out / checkpoint.BEST
+    path = RunFolder(options.out).best
     if path.exists():
         raise InputError(f"{path} exists already; give another --out")
     network = import_course_network(options.network, image_size=size, class_names=tuple(options.class_names))
@@ -122,19 +160,26 @@ def import_network(arguments: list[str]) -> None:
 
 
 def average(arguments: list[str]) -> None:
-    """Average the weights of runs that began from the same weights (`--start`), or of epochs of one run, into one."""
-    parser = parser_of(average)
+    """Average the weights of runs that started from the same weights (`--init-from`), or of epochs of one run."""
+    parser = make_parser(
+        "average",
+        average.__doc__,
+        (
+            "average runs/a runs/b --out runs/mean.safetensors",
+            "average runs/a/best.safetensors runs/a/last.safetensors --out runs/mean.safetensors",
+        ),
+    )
     parser.add_argument(
         "runs",
         metavar="RUN",
         nargs="+",
-        help=f"{RUN_HELP}; two or more of equal configs. Of runs that began apart the mean knows nothing: "
-        "`evaluate --with` makes an ensemble of those",
+        help=f"two or more, of the same config; each a {RUN_HELP}. Averaging independently trained networks does not "
+        "work; `evaluate --ensemble` combines those",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the weights file to make")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the weights file to write")
     options = parser.parse_args(arguments)
     if options.out.suffix != ".safetensors":
-        raise InputError(f"{options.out}: a weights file is made, whose name ends in .safetensors; give such an --out")
+        raise InputError(f"{options.out}: the name does not end in .safetensors; give another --out")
     if options.out.exists():
         raise InputError(f"{options.out} exists already; give another --out")
 
@@ -142,9 +187,10 @@ def average(arguments: list[str]) -> None:
 
     from pixelbayes.checkpoints import checkpoint
     from pixelbayes.checkpoints.merging import average_weights
-    from pixelbayes.experiments.run_folder import command_line
+    from pixelbayes.experiments.claim import command_line
 
-    found = average_weights([checkpoint.load(run) for run in options.runs], options.runs)
-    checkpoint.save(replace(found, about={**found.about, "command": command_line()}), options.out)
+    mean = average_weights([checkpoint.load(run) for run in options.runs], options.runs)
+    provenance = replace(mean.provenance, command=command_line())
+    checkpoint.save(replace(mean, provenance=provenance), options.out)
     print(f"wrote {options.out}, the mean of {len(options.runs)} networks: {', '.join(options.runs)}")
-    print(f"`pixelbayes calibrate {options.out} --data DATA` fits its temperature, `evaluate` tells what it is worth")
+    print(f"next: `pixelbayes calibrate {options.out} --data SOURCE`, then `pixelbayes evaluate`")

@@ -1,16 +1,17 @@
-"""Commands that train."""
+"""Commands that train: train, baseline, compare and demo."""
 
 from pathlib import Path
 
 from pixelbayes.cli.options import (
-    about,
-    add_report_on,
-    add_run,
-    finish,
+    add_eval_split,
+    add_run_options,
+    check_count,
     fusion_name,
-    parser_of,
+    make_parser,
     run_folder,
+    show_folder,
     show_pairs,
+    show_run,
     source_name,
     with_config_of_run,
 )
@@ -18,91 +19,131 @@ from pixelbayes.cli.options import (
 
 def train(arguments: list[str]) -> None:
     """Train a network on labelled images."""
-    from pixelbayes import experiments as experiment
+    from pixelbayes import experiments
     from pixelbayes.cli.config_parser import ConfigParser
-    from pixelbayes.experiments import presets
+    from pixelbayes.experiments.presets import PRESETS
 
-    parser = ConfigParser(experiment.ExperimentConfig, presets.PRESETS, **about(train))
-    parser.add_argument("--dry-run", action="store_true", help="show config, size, time and memory; train nothing")
-    parser.add_argument(
-        "--samples", type=int, default=0, metavar="N", help="at the end, FID and KID of N samples of each class"
+    parser = ConfigParser(
+        experiments.ExperimentConfig,
+        PRESETS,
+        prog="pixelbayes train",
+        description=train.__doc__,
+        examples=(
+            "train --data folder:pets --image-size 32 32 --dry-run",
+            "train --data folder:pets --image-size 32 32 --epochs 60 --out runs/pets",
+        ),
     )
-    add_run(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show config, size, time and memory, and stop")
+    parser.add_argument(
+        "--samples", type=int, default=0, metavar="N", help="at the end, measure FID and KID of N samples of each class"
+    )
+    add_run_options(parser)
     config, other = parser.parse_config(with_config_of_run(arguments))
     if other.print_config:
         print(config.as_yaml(), end="")
     elif other.dry_run:
         print(config.as_yaml())
-        show_pairs("Estimate", experiment.dry_run(config))
+        show_pairs("Estimate", experiments.dry_run(config))
     else:
+        check_count("samples", other.samples, least=0)
         run = run_folder(other, f"{source_name(config)}-{fusion_name(config)}")
-        figures = experiment.train(config, run, resume=other.resume, report_on=other.report_on, samples=other.samples)
-        finish(figures, run)
+        metrics = experiments.train(
+            config, run, resume=other.resume, eval_split=other.eval_split, samples=other.samples
+        )
+        show_run(metrics, run)
 
 
 def baseline(arguments: list[str]) -> None:
-    """Train a dedicated classifier, a residual network, on the same data: how far is it ahead?"""
+    """Train a dedicated classifier, a residual network, on the same data, for comparison."""
     from pixelbayes.cli.config_parser import ConfigParser
     from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, train_baseline
 
-    parser = ConfigParser(BaselineConfig, BASELINES, **about(baseline))
-    add_run(parser)
+    parser = ConfigParser(
+        BaselineConfig,
+        BASELINES,
+        prog="pixelbayes baseline",
+        description=baseline.__doc__,
+        examples=(
+            "baseline --preset digits --out runs/digits-baseline",
+            "baseline --preset photographs --data folder:pets --out runs/pets-baseline",
+        ),
+    )
+    add_run_options(parser)
     config, other = parser.parse_config(with_config_of_run(arguments))
     if other.print_config:
         print(config.as_yaml(), end="")
     else:
         run = run_folder(other, f"{source_name(config)}-baseline")
-        finish(train_baseline(config, run, resume=other.resume, report_on=other.report_on), run)
+        show_run(train_baseline(config, run, resume=other.resume, eval_split=other.eval_split), run)
 
 
 def demo(arguments: list[str]) -> None:
-    """Train on handwritten digits, then measure on test images and draw new ones: all the package does, in minutes."""
-    parser = parser_of(demo)
-    parser.add_argument("--out", type=Path, help="the run folder; one under runs/ if not given")
+    """Train on handwritten digits, measure on test images and draw samples, in minutes."""
+    parser = make_parser("demo", demo.__doc__, ("demo", "demo --out runs/demo"))
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: a new one under runs/)")
     options = parser.parse_args(arguments)
 
-    from pixelbayes import experiments as experiment
-    from pixelbayes.experiments import presets
-    from pixelbayes.experiments import run_folder as runs
+    from pixelbayes import experiments
+    from pixelbayes.experiments.presets import DIGITS
 
-    run = options.out or runs.new_run_folder("demo")
-    finish(experiment.train(presets.DIGITS, run, report_on="test"), run)
+    run = run_folder(options, "demo")
+    show_run(experiments.train(DIGITS, run, eval_split="test"), run)
 
 
 def compare(arguments: list[str]) -> None:
-    """Train several fusions or presets on the same data with the same budget, and put them into one table."""
-    from pixelbayes import experiments as experiment
+    """Train several fusions or presets on the same data with the same budget, and compare them in one table."""
     from pixelbayes.cli.config_parser import ConfigParser
-    from pixelbayes.experiments import compare as comparison
-    from pixelbayes.experiments import presets
-    from pixelbayes.experiments import run_folder as runs
+    from pixelbayes.experiments import ExperimentConfig, FeatureConfig
+    from pixelbayes.experiments.compare import compare as compare_entries
+    from pixelbayes.experiments.presets import PRESETS
 
-    parser = ConfigParser(experiment.ExperimentConfig, presets.PRESETS, **about(compare))
-    parser.add_argument("names", metavar="NAME", nargs="+", help="fusions, presets, or baseline")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="a run for each (default: 0 1 2)")
-    add_report_on(parser)
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time (default: %(default)s)")
-    parser.add_argument(
-        "--samples", type=int, default=0, metavar="N", help="FID and KID of N samples of each class (default: none)"
+    parser = ConfigParser(
+        ExperimentConfig,
+        PRESETS,
+        prog="pixelbayes compare",
+        description=compare.__doc__,
+        examples=(
+            "compare film gate-add baseline --preset digits --epochs 12 --workers 2 --out runs/compare",
+            "compare film adaln --data folder:pets --image-size 32 32 --seeds 0 1 --samples 25",
+        ),
     )
-    parser.add_argument("--features", default="domain", help="what they are compared by (default: %(default)s)")
-    parser.add_argument("--note", default="", metavar="TEXT", help="what readers of the table should know besides")
-    parser.add_argument("--out", type=Path, help="the folder of all runs; one under runs/ if not given")
+    parser.add_argument("names", metavar="NAME", nargs="+", help="fusions, presets, or baseline")
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[0, 1, 2],
+        metavar="N",
+        help="random seeds, a run for each (default: 0 1 2)",
+    )
+    add_eval_split(parser)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="number of runs at a time (default: 1)")
+    parser.add_argument(
+        "--samples", type=int, default=0, metavar="N", help="measure FID and KID of N samples of each class"
+    )
+    parser.add_argument(
+        "--features", default="classifier", metavar="NAME", help="features of FID and KID (default: classifier)"
+    )
+    parser.add_argument("--note", default="", metavar="TEXT", help="remark for readers of the table")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the comparison (default: a new one under runs/)"
+    )
     config, other = parser.parse_config(arguments)
     if other.print_config:
         print(config.as_yaml(), end="")
         return
-    out = other.out or runs.new_run_folder("compare")
-    comparison.compare(
+    check_count("samples", other.samples, least=0)
+    out = run_folder(other, "compare")
+    compare_entries(
         other.names,
         config,
         other.seeds,
         out,
-        report_on=other.report_on,
+        eval_split=other.eval_split,
         workers=other.workers,
         samples=other.samples,
-        features=experiment.FeatureConfig(features=other.features),
+        features=FeatureConfig(features=other.features),
         note=other.note,
     )
     print((out / "compare.md").read_text(encoding="utf-8"))
-    print(f"folder: {out}\nopen {out / 'index.html'}")
+    show_folder("folder", out)

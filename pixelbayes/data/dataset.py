@@ -1,4 +1,4 @@
-"""A labelled set of images in memory: what every source becomes."""
+"""Labelled images in memory, the result of loading any source."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -9,6 +9,8 @@ from torch import Tensor
 from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.utils.errors import InputError
 
+UNKNOWN_LABEL = -1
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -16,8 +18,8 @@ class Split:
 
     Args:
         pixels: uint8 (N, C, H, W), values 0 .. levels-1.
-        labels: int64 (N,), 0 .. Y-1, or -1 where unknown.
-        names: What people call each image: a file path within its source, or "digits/17".
+        labels: int64 (N,), 0 .. Y-1, or `UNKNOWN_LABEL`.
+        names: Name of each image in messages and tables: a file path within its source, or "digits/17".
     """
 
     pixels: Tensor
@@ -28,24 +30,31 @@ class Split:
         return len(self.names)
 
     def take(self, index: Tensor) -> "Split":
-        """Those of its images, by number."""
+        """The images of these indices, int64 (n,), in this order."""
         return Split(self.pixels[index], self.labels[index], tuple(self.names[each] for each in index.tolist()))
 
+    def fingerprint(self) -> str:
+        """A hash of the pixels and labels, 16 hexadecimal digits."""
+        digest = hashlib.blake2b(digest_size=8)
+        for part in (self.pixels, self.labels):
+            digest.update(part.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def unlabelled(self) -> "Split":
-        """The same images, their labels unknown."""
-        return replace(self, labels=torch.full_like(self.labels, -1))
+        """The same images with unknown labels."""
+        return replace(self, labels=torch.full_like(self.labels, UNKNOWN_LABEL))
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """The splits of one source, and what was done to its images.
+    """The splits of one source after preprocessing.
 
     Args:
-        splits: By name: "train", "validation", "test", those that exist.
-        class_names: Y names in label order.
-        preprocessing: What turned each picture into pixels.
+        splits: The available splits by name: "train", "validation", "test".
+        class_names: Name of each label, Y of them.
+        preprocessing: How the images were converted to pixels.
         source: As in `DataConfig`.
-        cut_from_train: The splits the source did not have, cut from its training images.
+        cut_from_train: Names of the splits that the source lacks and that were cut from its training images.
     """
 
     splits: dict[str, Split]
@@ -55,7 +64,7 @@ class ImageData:
     cut_from_train: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """A hash of every pixel and label, to tell whether a source has changed."""
+        """A hash of the pixels and labels of all splits, 32 hexadecimal digits. It changes with the source."""
         digest = hashlib.blake2b(digest_size=16)
         for name, split in self.splits.items():
             for part in (name.encode(), split.pixels.numpy().tobytes(), split.labels.numpy().tobytes()):
@@ -63,7 +72,12 @@ class ImageData:
         return digest.hexdigest()
 
     def split(self, name: str) -> Split:
+        """The split of this name.
+
+        Raises:
+            InputError: If there is none.
+        """
         if name not in self.splits:
-            there = ", ".join(self.splits)
-            raise InputError(f"{self.source} has no {name!r} split, only {there}; add it or name another")
+            available = ", ".join(self.splits)
+            raise InputError(f"{self.source} has no {name!r} split, only {available}; add it or name another")
         return self.splits[name]

@@ -1,4 +1,4 @@
-"""Reads the images of a listing, several at a time, into uint8 tensors of one shape."""
+"""Decodes the images of a listing into uint8 tensors of one shape."""
 
 import math
 import os
@@ -13,84 +13,92 @@ from torch import Tensor
 from pixelbayes.data.dataset import Split
 from pixelbayes.data.listing import Listing, Record
 from pixelbayes.images.preprocessing import Preprocessing, Resize
+from pixelbayes.images.shape import ImageShape
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.progress import track
 
-LARGE = 300 * 300  # pixels a picture, from which on threads pay; with smaller ones they only queue for Python's lock
+MIN_PIXELS_FOR_THREADS = 300 * 300  # with smaller images, threads only wait for Python's global lock
 
 
-class _Seen(NamedTuple):
-    """What was met in reading one record."""
+class _Decoded(NamedTuple):
+    """What decoding one record found out."""
 
     fault: str | None = None
     size: tuple[int, int] | None = None  # H, W
-    grey: bool = True
+    is_grey: bool = True
 
 
 def decode(
     listing: Listing, *, image_size: tuple[int, int] | None, channels: int | None, resize: Resize, levels: int
 ) -> tuple[dict[str, Split], Preprocessing]:
-    """Every split of a listing, and the preprocessing it had.
+    """Decodes every image of a listing.
 
     Args:
-        listing: Where the images are.
-        image_size: H, W; None is the size they all have.
-        channels: C; None is 1 if all are grey, else 3.
+        listing: The source.
+        image_size: H, W; None for the common size of the images.
+        channels: C; None for 1 if all images are grey, otherwise 3.
         resize: As in `Preprocessing`.
-        levels: As in `Preprocessing`.
+        levels: L, number of values a colour can take.
+
+    Returns:
+        The splits by name, and the preprocessing of their images.
 
     Raises:
-        InputError: Every fault of the listing and of its images, a line each.
+        InputError: If the listing or an image has a fault; the message has one line per fault.
     """
     records = [record for split in listing.splits.values() for record in split]
     first_size = _first_size(records)
+    height, width = image_size or first_size
     preprocessing = Preprocessing(
-        image_size=image_size or first_size, channels=channels or 3, levels=levels, resize=resize
+        image_shape=ImageShape(height=height, width=width, channels=channels or 3, levels=levels), resize=resize
     )
-    pixels = torch.empty(len(records), preprocessing.channels, *preprocessing.image_size, dtype=torch.uint8)
+    pixels = torch.empty(len(records), *preprocessing.image_shape.chw, dtype=torch.uint8)
 
-    def read(index: int) -> _Seen:
+    def read(index: int) -> _Decoded:
         try:
             image = records[index].read()
         except InputError as error:
-            return _Seen(fault=str(error))
+            return _Decoded(fault=str(error))
         size = (image.height, image.width)
-        if image_size or size == preprocessing.image_size:
+        if image_size or size == preprocessing.image_shape.size:
             pixels[index] = preprocessing(image)
-        return _Seen(size=size, grey=image.mode == "L")
+        return _Decoded(size=size, is_grey=image.mode == "L")
 
-    workers = min(8, os.cpu_count() or 1) if math.prod(first_size) >= LARGE else 1
+    workers = min(8, os.cpu_count() or 1) if math.prod(first_size) >= MIN_PIXELS_FOR_THREADS else 1
     with ThreadPoolExecutor(workers) as pool:
-        seen = list(track(pool.map(read, range(len(records))), "Reading images", total=len(records)))
-    faults = listing.faults + [one.fault for one in seen if one.fault]
-    sizes = Counter(one.size for one in seen if one.size)
+        results = (map if workers == 1 else pool.map)(read, range(len(records)))
+        decoded = list(track(results, "Reading images", total=len(records)))
+    faults = listing.faults + [one.fault for one in decoded if one.fault]
+    sizes = Counter(one.size for one in decoded if one.size)
     if image_size is None and len(sizes) > 1:
-        faults.append(_unequal(sizes))
+        faults.append(_unequal_sizes(sizes))
     if faults:
         raise InputError.listing(faults)
-    if channels is None and all(one.grey for one in seen):
-        preprocessing = replace(preprocessing, channels=1)
-        pixels = pixels[:, :1].contiguous()  # grey as RGB is the same plane three times
+    if channels is None and all(one.is_grey for one in decoded):
+        preprocessing = replace(preprocessing, image_shape=replace(preprocessing.image_shape, channels=1))
+        pixels = pixels[:, :1].contiguous()  # the three planes of a grey image are equal
     return _divide(listing, pixels), preprocessing
 
 
 def _first_size(records: list[Record]) -> tuple[int, int]:
+    """The size of the first image that can be decoded; 1 x 1 if there is none, which is a fault anyway."""
     for record in records:
         try:
             image = record.read()
         except InputError:
             continue
         return image.height, image.width
-    return 1, 1  # nothing can be read: the faults will say so
+    return 1, 1
 
 
-def _unequal(sizes: "Counter[tuple[int, int]]") -> str:
+def _unequal_sizes(sizes: "Counter[tuple[int, int]]") -> str:
     common = ", ".join(f"{height}x{width} ({count})" for (height, width), count in sizes.most_common(4))
     more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
-    return f"unequal image sizes, height x width (images): {common}{more}; choose one with --data.image_size '[32, 32]'"
+    return f"unequal image sizes, height x width (images): {common}{more}; choose one, such as --image-size 32 32"
 
 
 def _divide(listing: Listing, pixels: Tensor) -> dict[str, Split]:
+    """The splits of a listing, given the pixels of all its records in order."""
     lengths = [len(records) for records in listing.splits.values()]
     return {
         name: Split(
@@ -98,5 +106,5 @@ def _divide(listing: Listing, pixels: Tensor) -> dict[str, Split]:
             labels=torch.tensor([record.label for record in records], dtype=torch.int64),
             names=tuple(record.name for record in records),
         )
-        for (name, records), part in zip(listing.splits.items(), pixels.split(lengths), strict=True)
+        for (name, records), part in zip(listing.splits.items(), torch.split(pixels, lengths), strict=True)
     }

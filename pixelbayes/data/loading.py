@@ -1,4 +1,4 @@
-"""From a source's name to images in memory."""
+"""Loads the images of a source into memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,57 +13,85 @@ from pixelbayes.data.sources.folder import list_folder
 from pixelbayes.data.sources.hub import is_saved_dataset, list_hub
 from pixelbayes.data.splitting import cut_missing_splits
 from pixelbayes.images.preprocessing import Preprocessing, Resize
-from pixelbayes.utils.errors import InputError
+from pixelbayes.images.shape import ImageShape
+from pixelbayes.utils.config_docs import documented
+from pixelbayes.utils.errors import InputError, check_fields
 
-# name -> what lists it; a new source is one file and one line here
 SOURCES: dict[str, Callable[[str, tuple[str, ...]], Listing]] = {
     "digits": list_digits,
     "folder": list_folder,
     "csv": list_table,
     "hub": list_hub,
 }
+"""The function that lists each kind of source, given the location after the colon and the class names, if any."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which images, and what is done to them before a model sees them."""
+    """The images and their preprocessing.
 
-    source: str = "digits"  # digits, folder:DIR, csv:DIR, hub:NAME[:VARIANT], or a folder whose layout tells
-    image_size: tuple[int, int] | None = None  # H, W; None: the size that all images have
-    channels: int | None = None  # 1 grey, 3 RGB; None: 1 if every image is grey, else 3
-    levels: int | None = None  # values a colour can take, 2 .. 256; None: the source's own, 17 for digits, else 256
-    resize: Resize = "crop"  # "crop": cut the centre to the aspect of image_size; "squash": change the aspect
-    class_names: tuple[str, ...] = ()  # the classes in label order; none: the source's own, in alphabetical order
-    validation_fraction: float = 0.15  # of each class, cut from train where the source has no validation split
-    test_fraction: float = 0.15  # of each class, cut likewise where the source is not divided at all
-    split_seed: int = 0  # which images are cut
+    Raises:
+        InputError: If a value is out of its range.
+    """
+
+    source: str = "digits"
+    """digits, folder:DIR, csv:DIR, hub:NAME or hub:NAME:VARIANT; or a folder, whose layout decides"""
+    image_size: tuple[int, int] | None = None
+    """height and width in pixels; by default the common size of the images"""
+    channels: int | None = None
+    """1 (grey) or 3 (RGB); by default 1 if all images are grey, otherwise 3"""
+    levels: int | None = None
+    """number of values a colour can take, 2 to 256; by default 17 for digits, otherwise 256"""
+    resize: Resize = "crop"
+    """crop cuts the centre to the aspect ratio of image_size; squash changes the aspect ratio"""
+    class_names: tuple[str, ...] = ()
+    """classes in label order; by default those of the source, in alphabetical order"""
+    validation_fraction: float = 0.15
+    """fraction of each class, 0 to 1, that is cut from train if the source has no validation split"""
+    test_fraction: float = 0.15
+    """fraction of each class, 0 to 1, that is cut from train if the source has no splits at all"""
+    split_seed: int = 0
+    """random seed of the images that are cut from train"""
 
     def __post_init__(self) -> None:
         fractions = (self.validation_fraction, self.test_fraction)
-        if min(fractions) < 0 or sum(fractions) >= 1:
+        if not (min(fractions) >= 0 and sum(fractions) < 1):
             raise InputError(
                 f"validation_fraction and test_fraction are {fractions}, expected 0 or more and less than 1 together"
             )
         if len(set(self.class_names)) < len(self.class_names):
             raise InputError(f"class_names has a name twice: {', '.join(self.class_names)}")
-        Preprocessing(  # says what is wrong with the rest, before anything is read
-            image_size=(1, 1) if self.image_size is None else self.image_size,
+        check_fields(
+            self, ("image_size",), lambda size: size is None or len(size) == 2, "a height and a width, such as 32 32"
+        )
+        height, width = self.image_size or (1, 1)
+        shape = ImageShape(  # checks the values before any image is decoded
+            height=height,
+            width=width,
             channels=3 if self.channels is None else self.channels,
             levels=256 if self.levels is None else self.levels,
-            resize=self.resize,
+        )
+        Preprocessing(image_shape=shape, resize=self.resize)
+
+    def matching(self, preprocessing: Preprocessing) -> "DataConfig":
+        """The same source with this preprocessing."""
+        shape = preprocessing.image_shape
+        return replace(
+            self, image_size=shape.size, channels=shape.channels, levels=shape.levels, resize=preprocessing.resize
         )
 
 
 def load_data(config: DataConfig) -> ImageData:
-    """Reads a source whole.
+    """Decodes all images of a source.
 
     Raises:
-        InputError: Everything that is wrong with it at once, a line each.
+        InputError: If the source is unknown or has faults; the message has one line per fault.
     """
     kind, location = _kind_and_location(config.source)
     listing = SOURCES[kind](location, config.class_names)
     listing = cut_missing_splits(listing, config.validation_fraction, config.test_fraction, config.split_seed)
-    if not listing.faults:  # else these would only follow from the others
+    if not listing.faults:  # otherwise these would only be consequences of the others
         listing = replace(listing, faults=[f"{config.source}: {fault}" for fault in class_faults(listing)])
     splits, preprocessing = decode(
         listing,
@@ -87,7 +115,8 @@ def _kind_and_location(source: str) -> tuple[str, str]:
         return kind, location
     folder = Path(source).expanduser()
     if not source or not folder.is_dir():
-        raise InputError(f"data source {source!r} is neither a folder nor digits, folder:DIR, csv:DIR or hub:NAME")
+        forms = ", ".join(kind if kind == "digits" else f"{kind}:..." for kind in SOURCES)
+        raise InputError(f"data source {source!r} is neither a folder nor one of {forms}; correct --data")
     if (folder / "train.csv").is_file():
         return "csv", source
     return ("hub" if is_saved_dataset(folder) else "folder"), source

@@ -1,4 +1,4 @@
-"""A validation or test split for a source that has none, cut from its training images."""
+"""Cuts the splits that a source lacks from its training images, stratified by class."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -9,21 +9,37 @@ from pixelbayes.utils.randomness import permutation
 
 
 def cut_missing_splits(listing: Listing, validation_fraction: float, test_fraction: float, seed: int) -> Listing:
-    """Adds the validation split where it is missing, and the test split where the source is one undivided pool."""
+    """Adds a validation split if it is missing, and a test split if the source has no splits at all.
+
+    Args:
+        listing: The source.
+        validation_fraction: Fraction of each class, 0 to 1.
+        test_fraction: Likewise.
+        seed: Random seed.
+    """
     fractions = {"validation": validation_fraction} | ({"test": test_fraction} if listing.undivided else {})
     fractions = {name: part for name, part in fractions.items() if part > 0 and name not in listing.splits}
     if not fractions or "train" not in listing.splits:
         return listing
     parts = stratified(listing.splits["train"], fractions, seed)
-    cut = tuple(name for name in fractions if parts[name])  # from classes of one or two images nothing is cut
+    cut = tuple(name for name in fractions if parts[name])  # a part is empty if every class has one or two images
     splits = listing.splits | {name: parts[name] for name in ("train", *cut)}
     return replace(listing, splits=splits, cut_from_train=cut)
 
 
 def stratified(records: list[Record], fractions: dict[str, float], seed: int) -> dict[str, list[Record]]:
-    """Cuts the fraction of each class for each named part, and leaves the rest under "train"; order is kept.
+    """Divides records at random, with the same fractions in each class.
 
-    A class of n gives round(fraction n) images, at least one where n >= 3, none where n < 3: training needs it more.
+    A class of n images gives round(fraction n) to each part, and at least one. A class of one or two images stays in
+    training.
+
+    Args:
+        records: The records to divide.
+        fractions: Fraction of each part by name, 0 to 1.
+        seed: Random seed.
+
+    Returns:
+        The parts by name, and the rest as "train". Each keeps the order of the records.
     """
     by_class: dict[int, list[int]] = defaultdict(list)
     for index in permutation(seed, "split", 0, len(records)).tolist():

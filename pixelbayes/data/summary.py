@@ -1,4 +1,4 @@
-"""What is in a data set: how many of each class, and which images it holds more than once."""
+"""Counts the images of each class and split, and finds duplicates."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -8,25 +8,29 @@ from typing import Any
 from rich.table import Table
 from torch import Tensor
 
-from pixelbayes.data.dataset import ImageData, Split
+from pixelbayes.data.dataset import UNKNOWN_LABEL, ImageData, Split
 
-MOST_CLASSES = 20  # rows of the table on the screen
+MAX_CLASSES = 20  # rows of the table on the screen
 
 
 def summarise(data: ImageData) -> dict[str, Any]:
-    """Counts for people and for JSON.
+    """Counts images and duplicates.
 
-    Duplicates have the same pixels after preprocessing: "within" counts the images that repeat an earlier one of their
-    split, "across" those of the second split that are in the first too, and "conflicting" lists each group of equal
-    images with more than one label, by split and name. "imbalance" is the largest class of train over the smallest.
+    Returns:
+        Plain values for JSON. "imbalance" is the number of training images of the largest class divided by that of the
+        smallest; None without training images of every class. "duplicates" are images with equal pixels after
+        preprocessing: "within" counts the images that repeat an earlier image of their split, "across" the images of
+        the second split that are in the first, too, and "conflicting" lists the names of equal images that have
+        different labels.
     """
     splits = {name: _counts(split, data.class_names) for name, split in data.splits.items()}
     largest_first = sorted(splits.get("train", {}).get("per_class", {}).values(), reverse=True)
+    shape = data.preprocessing.image_shape
     return {
         "source": data.source,
-        "image_size": list(data.preprocessing.image_size),
-        "channels": data.preprocessing.channels,
-        "levels": data.preprocessing.levels,
+        "image_size": list(shape.size),
+        "channels": shape.channels,
+        "levels": shape.levels,
         "class_names": list(data.class_names),
         "cut_from_train": list(data.cut_from_train),
         "splits": splits,
@@ -38,13 +42,13 @@ def summarise(data: ImageData) -> dict[str, Any]:
 def _counts(split: Split, class_names: tuple[str, ...]) -> dict[str, Any]:
     counts = Counter(split.labels.tolist())
     per_class = {name: counts[label] for label, name in enumerate(class_names)}
-    return {"images": len(split), "per_class": per_class, "unlabelled": counts[-1]}
+    return {"images": len(split), "per_class": per_class, "unlabelled": counts[UNKNOWN_LABEL]}
 
 
 def _duplicates(data: ImageData) -> dict[str, Any]:
     digests = {name: [_digest(image) for image in split.pixels] for name, split in data.splits.items()}
     distinct = {name: set(values) for name, values in digests.items()}
-    groups: dict[bytes, list[tuple[str, int]]] = defaultdict(list)  # digest -> (split/name, label)
+    groups: dict[bytes, list[tuple[str, int]]] = defaultdict(list)  # digest -> (split and name, label)
     for name, split in data.splits.items():
         for digest, image, label in zip(digests[name], split.names, split.labels.tolist(), strict=True):
             groups[digest].append((f"{name}: {image}", label))
@@ -55,7 +59,9 @@ def _duplicates(data: ImageData) -> dict[str, Any]:
             for first, second in combinations(digests, 2)
         },
         "conflicting": [
-            [image for image, _ in group] for group in groups.values() if len({label for _, label in group} - {-1}) > 1
+            [image for image, _ in group]
+            for group in groups.values()
+            if len({label for _, label in group} - {UNKNOWN_LABEL}) > 1
         ],
     }
 
@@ -65,7 +71,7 @@ def _digest(image: Tensor) -> bytes:
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
-    """What to know before training, a sentence a line."""
+    """The facts to check before training, one per line."""
     height, width = summary["image_size"]
     duplicates = summary["duplicates"]
     colour = "grey" if summary["channels"] == 1 else "RGB"
@@ -73,26 +79,26 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     if summary["cut_from_train"]:
         lines.append(f"{' and '.join(summary['cut_from_train'])} cut from train, stratified by class")
     if summary["imbalance"] is not None:
-        lines.append(f"largest class of train over smallest: {summary['imbalance']:.2f}")
-    lines += [f"copies within {name}: {count}" for name, count in duplicates["within"].items() if count]
+        lines.append(f"largest class of train / smallest class: {summary['imbalance']:.2f}")
+    lines += [f"duplicates within {name}: {count}" for name, count in duplicates["within"].items() if count]
     for pair, count in duplicates["across"].items():
         if count:
             first, second = pair.split("/")
-            lines.append(f"images of {second} that are in {first} too: {count}")
+            lines.append(f"images of {second} that are also in {first}: {count}")
     lines += [f"same pixels, different labels: {', '.join(group)}" for group in duplicates["conflicting"][:5]]
     return lines
 
 
 def summary_table(summary: dict[str, Any]) -> Table:
-    """Images by class and split, with `summary_lines` beneath."""
+    """The number of images of each class and split, with `summary_lines` below."""
     splits = summary["splits"]
     table = Table("class", title=summary["source"], caption="\n".join(summary_lines(summary)), caption_justify="left")
     for name in splits:
         table.add_column(name, justify="right")
-    for name in summary["class_names"][:MOST_CLASSES]:
+    for name in summary["class_names"][:MAX_CLASSES]:
         table.add_row(name, *(str(split["per_class"][name]) for split in splits.values()))
-    if len(summary["class_names"]) > MOST_CLASSES:
-        table.add_row(f"... and {len(summary['class_names']) - MOST_CLASSES} more", *("" for _ in splits))
+    if len(summary["class_names"]) > MAX_CLASSES:
+        table.add_row(f"... and {len(summary['class_names']) - MAX_CLASSES} more", *("" for _ in splits))
     if any(split["unlabelled"] for split in splits.values()):
         table.add_row("unlabelled", *(str(split["unlabelled"]) for split in splits.values()))
     table.add_section()

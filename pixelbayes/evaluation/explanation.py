@@ -1,4 +1,4 @@
-"""Which pixels decided between two classes."""
+"""The contribution of every pixel to the choice between two classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoints.checkpoint import Checkpoint
+from pixelbayes.checkpoints.trained import TrainedPixelCNN
+from pixelbayes.data import UNKNOWN_LABEL
 from pixelbayes.images.pixels import to_x
 from pixelbayes.models.pixelcnn import PixelCNN
 
@@ -15,9 +16,9 @@ from pixelbayes.models.pixelcnn import PixelCNN
 def log_likelihood_ratio(network: PixelCNN, x: Tensor, label: Tensor, other: Tensor) -> Tensor:
     """log p(x_i | x_<i, label) - log p(x_i | x_<i, other) of every pixel i, in nats.
 
-    The sum over pixels is log p(x | label) - log p(x | other), no more and no less: the chain rule shares it out. A
-    pixel's part is what it adds to what the pixels before it had already told, so that of two that tell the same the
-    earlier gets all of it.
+    By the chain rule, the sum over the pixels is log p(x | label) - log p(x | other). The value of a pixel is the
+    evidence that it adds to that of the pixels before it. If two pixels carry the same information, the first one has
+    the whole value.
 
     Args:
         network: The network.
@@ -33,13 +34,13 @@ def log_likelihood_ratio(network: PixelCNN, x: Tensor, label: Tensor, other: Ten
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why one class rather than another, pixel by pixel.
+    """The evidence for one class against another, pixel by pixel.
 
     Args:
         pixels: The image, uint8 (C, H, W).
-        ratio: `log_likelihood_ratio`, float64 (H, W), in nats: above 0 what speaks for `label`.
-        label: The class explained.
-        other: The class it is set against.
+        ratio: `log_likelihood_ratio`, float64 (H, W), in nats; a positive value is evidence for `label`.
+        label: The class that is explained.
+        other: The class that it is contrasted with.
         probabilities: p(label | x) and p(other | x), among all classes.
     """
 
@@ -55,55 +56,57 @@ class Explanation:
         return float(self.ratio.sum())
 
 
-def rivals(log_posterior: Tensor, labels: Tensor | None = None) -> list[tuple[int, int]]:
-    """For each image the class predicted, and the class to set it against: the right one if it is wrong, else the next.
+def contrast_classes(log_posterior: Tensor, labels: Tensor | None = None) -> list[tuple[int, int]]:
+    """The two classes to compare for each image: the predicted one, and the one to contrast it with.
+
+    A wrong prediction is contrasted with the true class, any other prediction with the second most probable class.
 
     Args:
         log_posterior: log p(c | x), (N, Y), Y at least 2.
-        labels: int64 (N,), -1 where unknown; None if all are.
+        labels: int64 (N,), -1 where unknown; None if all are unknown.
     """
     first, second = log_posterior.topk(2, dim=1).indices.T
     if labels is not None:
-        second = torch.where((labels >= 0) & (labels != first), labels, second)
+        second = torch.where((labels != UNKNOWN_LABEL) & (labels != first), labels, second)
     return list(zip(first.tolist(), second.tolist(), strict=True))
 
 
 def explain(
-    checkpoint: Checkpoint,
+    trained: TrainedPixelCNN,
     pixels: Tensor,
     log_posterior: Tensor,
     classes: Sequence[tuple[int, int]],
     *,
     batch_size: int = 16,
 ) -> list[Explanation]:
-    """Explains images, two passes through the network for each.
+    """Explains images with two passes through the network for each.
 
     Args:
-        checkpoint: The network, on the device to use.
-        pixels: uint8 (N, C, H, W), on the network's own levels and size.
+        trained: The network, on the device to use.
+        pixels: uint8 (N, C, H, W), with the shape and the levels that the network takes.
         log_posterior: log p(c | x), (N, Y), as measured.
-        classes: For each image the class to explain and the one to set it against; see `rivals`.
+        classes: For each image the class to explain and the one to contrast it with; see `contrast_classes`.
         batch_size: Images at a time.
 
     Raises:
-        ValueError: If there are not as many pairs of classes, or posteriors, as images.
+        ValueError: If the numbers of images, posteriors and pairs of classes differ.
     """
     if not len(pixels) == len(log_posterior) == len(classes):
         raise ValueError(
             f"{len(pixels)} images, {len(log_posterior)} posteriors and {len(classes)} pairs of classes, "
             "expected as many of each"
         )
-    device = next(checkpoint.network.parameters()).device
-    labels = torch.tensor(classes).reshape(-1, 2)
-    parts = [
-        log_likelihood_ratio(
-            checkpoint.network, to_x(images.to(device), checkpoint.network.config.levels), *pairs.to(device).unbind(1)
+    levels, device = trained.image_shape.levels, trained.device
+    pairs = torch.tensor(classes).reshape(-1, 2)
+    ratios = [
+        ratio
+        for images, labels in zip(pixels.split(batch_size), pairs.split(batch_size), strict=True)
+        for ratio in log_likelihood_ratio(
+            trained.network, to_x(images.to(device), levels), *labels.to(device).unbind(1)
         ).cpu()
-        for images, pairs in zip(pixels.split(batch_size), labels.split(batch_size), strict=True)
     ]
-    ratios = [ratio for part in parts for ratio in part]
-    p = log_posterior.double().exp().gather(1, labels).tolist()
+    probabilities = log_posterior.double().exp().gather(1, pairs).tolist()
     return [
-        Explanation(image, ratio, label, other, (first, second))
-        for image, ratio, (label, other), (first, second) in zip(pixels, ratios, classes, p, strict=True)
+        Explanation(image, ratio, label, other, (p, q))
+        for image, ratio, (label, other), (p, q) in zip(pixels, ratios, classes, probabilities, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Whether samples are new, or training images remembered."""
+"""Memorization: whether samples are copies of training images."""
 
 from dataclasses import dataclass, field
 
@@ -8,56 +8,63 @@ from pixelbayes.features.base import Extractor
 from pixelbayes.metrics.nearest import Neighbours, nearest
 from pixelbayes.utils.progress import Tracker, no_progress
 
-TAIL = 0.05  # share of held-out images that lie nearer to training than the threshold
+THRESHOLD_QUANTILE = 0.05  # share of held-out images that are nearer to a training image than the threshold
 
 
 @dataclass(frozen=True)
-class Nearness:
-    """How near samples come to training images, beside how near other images of the same kind come.
+class NearestDistances:
+    """Distances of samples to their nearest training image, compared with those of held-out images.
 
-    Distances are root mean squares over dimensions.
+    A distance is the root mean square difference over dimensions.
+
+    Args:
+        median: Median distance of the samples.
+        held_out_median: Median distance of the held-out images; None without such images.
+        threshold: The quantile `THRESHOLD_QUANTILE` of the distances of held-out images; None likewise.
+        share_below: Share of the samples that are nearer than the threshold; None likewise.
     """
 
-    median: float  # distance of a sample to its nearest training image
-    held_out_median: float | None  # distance of a held-out image; None without such images
-    threshold: float | None  # the quantile `TAIL` of those distances
-    share_below: float | None  # of samples that are nearer than the threshold
+    median: float
+    held_out_median: float | None = None
+    threshold: float | None = None
+    share_below: float | None = None
 
     @classmethod
-    def of(cls, samples: Tensor, held_out: Tensor | None = None) -> "Nearness":
-        """Compares the distances of samples (N,) and of held-out images (M,) to their nearest training images.
+    def of(cls, samples: Tensor, held_out: Tensor | None = None) -> "NearestDistances":
+        """Summarises the distances of samples, (N,), and of held-out images, (M,), to their nearest training image.
 
         >>> import torch
-        >>> Nearness.of(torch.tensor([0.1, 0.5, 0.6, 0.7]), torch.linspace(0.4, 1.4, 101)).share_below
+        >>> NearestDistances.of(torch.tensor([0.1, 0.5, 0.6, 0.7]), torch.linspace(0.4, 1.4, 101)).share_below
         0.25
         """
         median = float(samples.quantile(0.5))
         if held_out is None:
-            return cls(median, None, None, None)
-        threshold = held_out.quantile(TAIL)
+            return cls(median)
+        threshold = held_out.quantile(THRESHOLD_QUANTILE)
         below = (samples < threshold).double().mean()
         return cls(median, float(held_out.quantile(0.5)), float(threshold), float(below))
 
 
 @dataclass(frozen=True, eq=False)
-class Memorising:
-    """The training images that samples come nearest to.
+class Memorization:
+    """The nearest training image of every sample.
 
-    A network that has learnt the distribution draws samples no nearer than held-out images are: a share of about `TAIL`
-    below the threshold. One that remembers has more there.
+    Samples of a network that has learned the distribution are as far from the training images as held-out images are,
+    so about `THRESHOLD_QUANTILE` of them are below the threshold. Memorization makes this share larger.
 
     Args:
-        spaces: By space: "pixels", images in [-1, 1]; and "features", in which a copy moved by a pixel is still near.
-        copies: Samples that are a training image to the last level.
-        neighbours: The nearest training image, in pixels, of each sample.
+        spaces: Distances in each space: "pixels", images in [-1, 1]; and "features", in which a copy that is shifted by
+            a pixel is still near.
+        copies: Number of samples that equal a training image in every level.
+        neighbours: The nearest training image of each sample, in pixels.
     """
 
-    spaces: dict[str, Nearness]
+    spaces: dict[str, NearestDistances]
     copies: int
     neighbours: Neighbours = field(repr=False)
 
 
-def check_memorising(
+def measure_memorization(
     samples: Tensor,
     train: Tensor,
     held_out: Tensor | None,
@@ -65,22 +72,24 @@ def check_memorising(
     *,
     extractor: Extractor | None = None,
     track: Tracker = no_progress,
-) -> Memorising:
-    """Compares samples with the images that the network was trained on.
+) -> Memorization:
+    """Finds the nearest training image of every sample and of every held-out image.
 
     Args:
-        samples, train, held_out: uint8 (N, C, H, W), (M, C, H, W) and (L, C, H, W), 0 .. levels-1.
+        samples: uint8 (N, C, H, W), 0 .. levels-1.
+        train: The images that the network was trained on, uint8 (M, C, H, W).
+        held_out: Images that it was not trained on, uint8 (L, C, H, W).
         levels: Number of values a colour can take.
-        extractor: Of the second space; None for pixels alone.
+        extractor: Computes the features; None compares pixels only.
         track: Wraps the loops over batches of the extractor, to show progress.
     """
     scale = 2 / (levels - 1)
     neighbours = nearest(samples, train, scale=scale)
     others = None if held_out is None else nearest(held_out, train, scale=scale).distance
-    spaces = {"pixels": Nearness.of(neighbours.distance, others)}
+    spaces = {"pixels": NearestDistances.of(neighbours.distance, others)}
     if extractor is not None:
-        known = extractor(train, levels, track)
-        near = nearest(extractor(samples, levels, track), known).distance
-        others = None if held_out is None else nearest(extractor(held_out, levels, track), known).distance
-        spaces["features"] = Nearness.of(near, others)
-    return Memorising(spaces, int((neighbours.distance == 0).sum()), neighbours)
+        references = extractor(train, levels, track)  # (M, D)
+        distance = nearest(extractor(samples, levels, track), references).distance
+        others = None if held_out is None else nearest(extractor(held_out, levels, track), references).distance
+        spaces["features"] = NearestDistances.of(distance, others)
+    return Memorization(spaces, int((neighbours.distance == 0).sum()), neighbours)

@@ -1,4 +1,4 @@
-"""How good samples are: near the distribution of real images, of the class asked for, and new."""
+"""Sample quality: the distance to the distribution of real images, class agreement, and memorization."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from pixelbayes.checkpoints.checkpoint import BaselineCheckpoint
+from pixelbayes.checkpoints.trained import TrainedResNet
 from pixelbayes.data import Split
-from pixelbayes.evaluation.memorization import Memorising, check_memorising
+from pixelbayes.evaluation.memorization import Memorization, measure_memorization
 from pixelbayes.features.base import Extractor
-from pixelbayes.features.classifier import DomainFeatures, ReadAsAsked
+from pixelbayes.features.classifier import ClassifierFeatures, ConditionalAccuracy
 from pixelbayes.metrics.fid import Moments, frechet_distance
 from pixelbayes.metrics.kid import kernel_distance
 from pixelbayes.utils.errors import InputError
@@ -19,22 +19,30 @@ from pixelbayes.utils.progress import Tracker, no_progress
 
 @dataclass(frozen=True)
 class Distance:
-    """FID and KID between the features of samples and of real images; 0 is best for each.
+    """FID and KID between the features of samples and of real images. 0 is best for both.
 
-    FID is too high by an amount that grows as either number of images falls: compare figures of equal `n` and
-    `n_reference` only. KID has no such bias, and may be below 0 by chance.
+    FID has a positive bias that grows as the numbers of images fall, so values are comparable only for equal `n` and
+    `n_reference`. KID is unbiased, and may be negative by chance.
+
+    Args:
+        n: Number of samples.
+        n_reference: Number of real images.
+        fid: FID; None if it cannot be computed.
+        kid: Mean of KID over subsets; None likewise.
+        kid_deviation: Standard deviation of KID over subsets; None if there is only one subset.
+        reason: Why the distances cannot be computed.
     """
 
-    n: int  # samples
-    n_reference: int  # real images
+    n: int
+    n_reference: int
     fid: float | None = None
     kid: float | None = None
-    kid_deviation: float | None = None  # over subsets
-    reason: str | None = None  # why there is none
+    kid_deviation: float | None = None
+    reason: str | None = None
 
     @classmethod
     def of(cls, samples: Tensor, reference: Tensor, seed: int = 0) -> "Distance":
-        """Compares features (n, D) with features (m, D); where that cannot be, the reason stands in their place."""
+        """Compares features of samples, (n, D), with those of real images, (m, D)."""
         n, n_reference = len(samples), len(reference)
         try:
             fid = frechet_distance(Moments.of(samples), Moments.of(reference))
@@ -47,11 +55,14 @@ class Distance:
 def class_distances(
     samples: Tensor, reference: Tensor, labels: Tensor, class_names: Sequence[str], seed: int = 0
 ) -> dict[str, Distance]:
-    """The distance of each class: features (Y, n, D) of samples to those of the reference, (N, D), with its label.
+    """The distance of each class.
 
     Args:
-        labels: int64 (N,), of the reference; -1 where unknown.
-        class_names: The classes wanted, in label order.
+        samples: Features of samples, (Y, n, D).
+        reference: Features of real images, (N, D).
+        labels: Labels of the real images, int64 (N,); -1 where unknown.
+        class_names: Y names, or none.
+        seed: Random seed of the subsets of KID.
     """
     return {
         name: Distance.of(samples[label], reference[labels == label], seed) for label, name in enumerate(class_names)
@@ -60,17 +71,18 @@ def class_distances(
 
 @dataclass(frozen=True, eq=False)
 class SampleQuality:
-    """All figures of a set of samples.
+    """The quality of a set of samples.
 
     Args:
-        extractor: Name of the features.
-        reference: Name of the split of real images.
+        extractor: Name of the feature extractor.
+        reference: Name of the set of real images.
         image_size: H, W of the samples.
         levels: Number of values a colour can take.
-        overall: All samples against all of the reference.
-        per_class: Of each class; empty where no class is known.
-        read_as_asked: None without a dedicated classifier, or where no class is known.
-        memorising: None without training images; its samples are numbered class by class.
+        overall: Distance of all samples.
+        per_class: Distance of each class; empty if the classes are not known.
+        class_agreement: How often a dedicated classifier predicts the class that a sample was drawn from; None without
+            a classifier, or if the classes are not known.
+        memorization: Nearest training images of the samples, class by class; None without training images.
     """
 
     extractor: str
@@ -79,12 +91,12 @@ class SampleQuality:
     levels: int
     overall: Distance
     per_class: dict[str, Distance]
-    read_as_asked: ReadAsAsked | None = None
-    memorising: Memorising | None = None
+    class_agreement: ConditionalAccuracy | None = None
+    memorization: Memorization | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        spaces = self.memorising.spaces if self.memorising else None
+        spaces = self.memorization.spaces if self.memorization else None
         return {
             "extractor": self.extractor,
             "reference": self.reference,
@@ -92,9 +104,9 @@ class SampleQuality:
             "levels": self.levels,
             **asdict(self.overall),
             "per_class": {name: asdict(distance) for name, distance in self.per_class.items()},
-            "read_as_asked": asdict(self.read_as_asked) if self.read_as_asked else None,
-            "memorising": spaces and {space: asdict(found) for space, found in spaces.items()},
-            "copies": self.memorising.copies if self.memorising else None,
+            "class_agreement": asdict(self.class_agreement) if self.class_agreement else None,
+            "memorization": spaces and {space: asdict(distances) for space, distances in spaces.items()},
+            "copies": self.memorization.copies if self.memorization else None,
         }
 
 
@@ -106,47 +118,58 @@ def measure_quality(
     reference: Split,
     reference_name: str,
     extractor: Extractor,
-    classifier: BaselineCheckpoint | None = None,
+    classifier: TrainedResNet | None = None,
     train: Split | None = None,
     held_out: Split | None = None,
     seed: int = 0,
     track: Tracker = no_progress,
 ) -> SampleQuality:
-    """Compares samples with real images, overall and class by class.
+    """Compares samples with real images, overall and per class.
 
     Args:
-        samples: uint8 (Y, n, C, H, W), 0 .. levels-1; (1, n, C, H, W) where no class is known.
-        levels: Number of values a colour can take, in samples and splits alike.
-        class_names: Y names in the order of the samples and of the reference's labels; None where no class is known.
-        reference: Real images, of any size that the extractor takes; a class with fewer than two labelled ones has no
-            figure of its own.
-        reference_name: What the reference is called.
-        extractor: What turns images into features.
-        classifier: A dedicated classifier, to read the samples and to look for neighbours by its features too.
-        train: The images the network was trained on, to look for copies.
-        held_out: Images it was not trained on, for comparison.
-        seed: Of the subsets that KID is taken over.
+        samples: uint8 (Y, n, C, H, W), 0 .. levels-1; (1, n, C, H, W) if the classes are not known.
+        levels: Number of values a colour can take, in samples and splits.
+        class_names: Y names in the order of the samples and of the labels; None if the classes are not known.
+        reference: Real images, of any size that the extractor accepts. The distance of a class needs two images with
+            its label.
+        reference_name: Name of the real images.
+        extractor: Computes the features.
+        classifier: A dedicated classifier, which predicts the classes of the samples. Its features are a second space
+            in which memorization is measured.
+        train: The images that the network was trained on; None does not measure memorization.
+        held_out: Images that it was not trained on, for comparison.
+        seed: Random seed of the subsets of KID.
         track: Wraps each loop over batches, to show progress.
 
     Raises:
-        InputError: If samples and training images are of different shapes, a split is empty, or extractor or classifier
-            cannot take the images.
-        ValueError: If samples and class names do not fit.
+        InputError: If samples and training images have different shapes, a split is empty, or the extractor or the
+            classifier does not accept the images.
+        ValueError: If the number of class names does not match the samples.
     """
     if samples.ndim != 5 or len(samples) != (1 if class_names is None else len(class_names)):
         raise ValueError(
             f"samples have shape {tuple(samples.shape)} for classes {class_names}, expected (Y, n, C, H, W)"
         )
     flat = samples.flatten(0, 1)  # (Y n, C, H, W)
-    for name, split in ((reference_name, reference), ("training", train), ("held-out", held_out)):
-        if split is not None and not len(split):
-            raise InputError(f"the {name} split holds no image; name another")
+    if len(reference) == 0:
+        raise InputError(f"the {reference_name} split holds no image; name another")
     for name, split in (("training", train), ("held-out", held_out)):
-        if split is not None and split.pixels.shape[1:] != flat.shape[1:]:
-            given, expected = tuple(flat.shape[1:]), tuple(split.pixels.shape[1:])
-            raise InputError(f"samples have shape {given}, the {name} images {expected}; compare those of one network")
+        if split is not None:
+            _check_split(flat, name, split)
     drawn = extractor(flat, levels, track).unflatten(0, samples.shape[:2])  # (Y, n, D)
     real = extractor(reference.pixels, levels, track)  # (N, D)
+    agreement = memorization = None
+    if classifier is not None and class_names is not None:
+        agreement = ConditionalAccuracy.of(classifier, samples, levels, class_names, track)
+    if train is not None:
+        memorization = measure_memorization(
+            flat,
+            train.pixels,
+            None if held_out is None else held_out.pixels,
+            levels,
+            extractor=None if classifier is None else ClassifierFeatures(classifier),
+            track=track,
+        )
     return SampleQuality(
         extractor=extractor.name,
         reference=reference_name,
@@ -154,17 +177,15 @@ def measure_quality(
         levels=levels,
         overall=Distance.of(drawn.flatten(0, 1), real, seed),
         per_class=class_distances(drawn, real, reference.labels, class_names or (), seed),
-        read_as_asked=ReadAsAsked.of(classifier, samples, levels, class_names, track)
-        if classifier is not None and class_names is not None
-        else None,
-        memorising=None
-        if train is None
-        else check_memorising(
-            flat,
-            train.pixels,
-            None if held_out is None else held_out.pixels,
-            levels,
-            extractor=None if classifier is None else DomainFeatures(classifier),
-            track=track,
-        ),
+        class_agreement=agreement,
+        memorization=memorization,
     )
+
+
+def _check_split(samples: Tensor, name: str, split: Split) -> None:
+    """Checks that a split has images with the shape of the samples."""
+    if len(split) == 0:
+        raise InputError(f"the {name} split holds no image; name another")
+    shape, expected = tuple(samples.shape[1:]), tuple(split.pixels.shape[1:])
+    if shape != expected:
+        raise InputError(f"samples have shape {shape}, the {name} images {expected}; use those of one network")

@@ -1,19 +1,19 @@
-"""The one path from a config to results: all that the command line, a sweep or a test does goes through here."""
+"""Experiments: the path from a config to results, which the command line and the tests use too."""
 
-from pixelbayes.experiments.classify import classify, explain, unlike_training
+from pixelbayes.experiments.classify import classify, explain, out_of_distribution
 from pixelbayes.experiments.config import ExperimentConfig, build_network
-from pixelbayes.experiments.evaluate import EvaluationConfig, evaluation_folder, examine
-from pixelbayes.experiments.measure import calibrate, evaluate
+from pixelbayes.experiments.evaluate import Evaluation, EvaluationConfig, evaluate, evaluation_folder
+from pixelbayes.experiments.measure import calibrate, measure
 from pixelbayes.experiments.sample import sample
-from pixelbayes.experiments.sample_quality import FeatureConfig, Judge, SamplingConfig, draw, prepare_features
+from pixelbayes.experiments.sample_quality import FeatureConfig, SampleEvaluator, draw
 from pixelbayes.experiments.train import dry_run, train
 
 __all__ = [
+    "Evaluation",
     "EvaluationConfig",
     "ExperimentConfig",
     "FeatureConfig",
-    "Judge",
-    "SamplingConfig",
+    "SampleEvaluator",
     "build_network",
     "calibrate",
     "classify",
@@ -21,10 +21,9 @@ __all__ = [
     "dry_run",
     "evaluate",
     "evaluation_folder",
-    "examine",
     "explain",
-    "prepare_features",
+    "measure",
+    "out_of_distribution",
     "sample",
     "train",
-    "unlike_training",
 ]

@@ -1,6 +1,6 @@
-"""The dedicated classifier, from config to results: the reports' last question is how far it is ahead.
+"""Trains the dedicated classifier, which a generative classifier is compared with.
 
-It sees the data, the augmentation and the kind of training that a generative run sees, and gives p(c | x) alone.
+It uses the data, the augmentation and the training loop of a generative run, and computes p(c | x) only.
 """
 
 import dataclasses
@@ -11,32 +11,39 @@ from typing import Any
 import torch
 
 from pixelbayes.checkpoints import checkpoint
+from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
-from pixelbayes.evaluation.measure import measure_baseline
-from pixelbayes.experiments.run_folder import RunConfig, augmented_images, begin, command_line, run_facts
+from pixelbayes.evaluation.measure import measure
+from pixelbayes.experiments.claim import augmented_examples, command_line, run_facts, start_run
+from pixelbayes.experiments.config import RunConfig
 from pixelbayes.models.resnet import ResNet, ResNetArchitecture, ResNetConfig
 from pixelbayes.report.results import write_results
 from pixelbayes.training import ClassifierTrainingConfig
+from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.devices import pick_device
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig(RunConfig):
-    """Everything that decides a run of the dedicated classifier."""
+    """Everything that determines a run of the dedicated classifier."""
 
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """random changes of the training images"""
     model: ResNetArchitecture = field(default_factory=ResNetArchitecture)
+    """the network"""
     training: ClassifierTrainingConfig = field(default_factory=ClassifierTrainingConfig)
+    """how to train it"""
 
 
 BASELINES: dict[str, BaselineConfig] = {
-    # scikit-learn's digits: under a minute on two cores; a mirrored digit is none
+    # scikit-learn's digits: less than a minute on two cores; no flips, because a mirrored digit is not a digit
     "digits": BaselineConfig(
         data=DataConfig(source="digits"),
         augmentation=AugmentationConfig(rotation_degrees=10.0, crop=1),
         training=ClassifierTrainingConfig(epochs=40),
     ),
-    # photographs at 32x32, give --data: ten minutes on two cores that compute in bf16
+    # photographs at 32x32, to be used with --data: ten minutes on two cores that compute in bf16
     "photographs": BaselineConfig(
         data=DataConfig(image_size=(32, 32), channels=3),
         augmentation=AugmentationConfig(flip=0.5, crop=4, brightness=0.2, contrast=0.2, cutout=0.5),
@@ -46,55 +53,59 @@ BASELINES: dict[str, BaselineConfig] = {
 
 
 def train_baseline(
-    config: BaselineConfig, run: Path, *, resume: bool = False, report_on: str = "validation"
+    config: BaselineConfig,
+    run: Path,
+    *,
+    resume: bool = False,
+    eval_split: str = "validation",
+    data: ImageData | None = None,
 ) -> dict[str, Any]:
-    """Trains a classifier into a run folder, then measures and shows its best weights.
+    """Trains a classifier into a run folder, then measures its best weights.
 
     Args:
-        config: What to do.
-        run: The run folder; receives config, weights, history, metrics, predictions, pictures and index.html.
-        resume: Go on with the run in that folder, if there is one.
-        report_on: The split to measure at the end.
+        config: The config of the run.
+        run: The run folder. It receives config, weights, history, metrics, predictions, figures and report.
+        resume: Whether to continue the run in that folder, if there is one.
+        eval_split: The split to measure at the end.
+        data: The data of the config, if they are loaded already.
 
     Returns:
-        The figures, as in metrics.json.
+        The metrics, as in metrics.json.
 
     Raises:
-        InputError: If the data is faulty, or the folder holds a run already, or another one than is to be resumed.
-        DivergedError: If a loss is not finite.
-        InterruptedRunError: If asked to stop; the run can be resumed.
+        InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run.
+        DivergedError: If the loss or the gradient norm is not finite.
+        InterruptedRunError: If the run was asked to stop; it can be resumed.
     """
-    data = begin(config, run, resume=resume, report_on=report_on)
+    data = start_run(config, run, resume=resume, eval_split=eval_split, data=data)
 
     from pixelbayes.training.classifier_module import ClassifierModule  # Lightning takes seconds to import
     from pixelbayes.training.fit import fit
 
     module = ClassifierModule(build_resnet(config, data), config.training, data, config.seed, config.augmentation)
-    history = fit(module, run, about={"experiment": config.as_plain(), "command": command_line()})
-    trained = checkpoint.load_baseline(run, pick_device(config.training.device))
+    history = fit(module, run, Provenance(command=command_line(), config=config.as_plain()))
+    trained = checkpoint.load_classifier(run, pick_device(config.training.device))
 
     return write_results(
         run,
         trained,
-        measure_baseline(trained, data.split(report_on)),
+        measure(trained, data.split(eval_split)),
         source=config.data.source,
-        split=report_on,
-        figures={"augmented": augmented_images(data, config.augmentation, config.seed)},
-        command=trained.about["command"],
-        facts=run_facts(trained, config, history) | {"name of the weights": trained.digest},
+        split=eval_split,
+        plots={"augmented": augmented_examples(data, config.augmentation, config.seed)},
+        command=trained.provenance.command,
+        facts=run_facts(trained, config, history) | {"digest of the weights": trained.digest},
     )
 
 
 def build_resnet(config: BaselineConfig, data: ImageData) -> ResNet:
-    """A network at its start, its weights a function of the seed; the data tell classes, channels, levels and size."""
+    """The network at the start of training, a function of the seed; classes and image shape follow from the data."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return ResNet(
             ResNetConfig(
                 **dataclasses.asdict(config.model),
                 num_classes=len(data.class_names),
-                channels=data.preprocessing.channels,
-                levels=data.preprocessing.levels,
-                image_size=data.preprocessing.image_size,
+                image_shape=data.preprocessing.image_shape,
             )
         )

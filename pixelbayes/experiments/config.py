@@ -1,96 +1,132 @@
-"""What decides a run of a density, and the network that it starts from."""
+"""The configs of runs, and the network that a run starts from."""
 
 import dataclasses
+import json
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+import yaml
 
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.data import AugmentationConfig, ImageData
-from pixelbayes.experiments.run_folder import RunConfig
+from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
 from pixelbayes.images.pixels import to_x
 from pixelbayes.models.fusion import Composition
 from pixelbayes.models.pixelcnn import Architecture, PixelCNN, PixelCNNConfig
-from pixelbayes.training import TrainingConfig
+from pixelbayes.training import OptimizationConfig, TrainingConfig
+from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import InputError
 
+ORDER = ("data", "augmentation", "model", "training", "seed")  # of the parts of a config in YAML
 
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The fields that every kind of run has."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """the images"""
+    training: OptimizationConfig = field(default_factory=OptimizationConfig)
+    """how to train"""
+    seed: int = 0
+    """random seed of initial weights, shuffling, augmentation, dropout and sampling"""
+
+    def as_plain(self) -> dict[str, Any]:
+        """Nested dictionaries, lists and plain values, as in YAML and JSON."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return {name: plain[name] for name in ORDER if name in plain}
+
+    def as_yaml(self) -> str:
+        """The config as YAML."""
+        text: str = yaml.safe_dump(self.as_plain(), sort_keys=False)
+        return text
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig(RunConfig):
-    """Everything that decides a run."""
+    """Everything that determines a run of a PixelCNN++."""
 
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """random changes of the training images"""
     model: Architecture = field(default_factory=Architecture)
+    """the network"""
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    """how to train it"""
 
     def __post_init__(self) -> None:
-        if self.model.tell_changed and not (self.augmentation.active and self.augmentation.share < 1):
+        active = self.augmentation.active
+        if self.model.condition_on_augmentation and not (active and self.augmentation.share < 1):
             raise InputError(
-                f"tell_changed is true, but augmentation changes {'all' if self.augmentation.active else 'no'} images; "
-                "it wants augmentation, and a share of images below 1, so that both kinds are learnt"
+                f"condition_on_augmentation is true, but {'all' if active else 'no'} images are augmented; "
+                "choose an augmentation and a share below 1"
             )
         training = self.training
-        if self.model.context_dropout and training.posterior_weight and not training.generative_epochs:
+        if self.model.context_dropout and training.classification_weight and not training.likelihood_epochs:
             raise InputError(
-                "context_dropout is for epochs of likelihood alone, but the posterior counts from the first one; "
-                "give posterior_from"
+                "context_dropout needs epochs that train on the likelihood only, but classification_start is 0; "
+                "set classification_start above 0"
             )
 
 
 def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:
-    """The network to train: its weights are a function of the seed, or those of `training.start`.
+    """The network at the start of training; classes and image shape follow from the data.
 
-    The data tell classes, channels, levels and size.
+    Its weights are a function of the seed, or those of `training.init_from`.
 
     Raises:
-        InputError: If the network to start from is another one, or was trained on other classes or levels.
+        InputError: If the network of `init_from` has another architecture, or other classes.
     """
-    shape = PixelCNNConfig(
+    network_config = PixelCNNConfig(
         **dataclasses.asdict(config.model),
         num_classes=len(data.class_names),
-        channels=data.preprocessing.channels,
-        levels=data.preprocessing.levels,
-        image_size=data.preprocessing.image_size,
+        image_shape=data.preprocessing.image_shape,
     )
     if config.model.normalise:
-        mean, std = _moments(data)
-        shape = dataclasses.replace(shape, mean=mean, std=std)
+        mean, std = _channel_moments(data)
+        network_config = dataclasses.replace(network_config, mean=mean, std=std)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = PixelCNN(shape)
-    if config.training.start:
-        _start(network, config.training.start, data)
+        network = PixelCNN(network_config)
+    if config.training.init_from:
+        _load_initial_weights(network, config.training.init_from, data)
     return network
 
 
-def _start(network: PixelCNN, start: str, data: ImageData) -> None:
-    """Gives a network the weights to go on from.
+def _load_initial_weights(network: PixelCNN, init_from: str, data: ImageData) -> None:
+    """Copies the weights of a trained network.
 
-    Its dropout, of activations and of context, is its own; it may be told of views and changes that the trained one was
-    not told of, for what tells it starts without effect; all else must be as it was.
+    Dropout and context dropout may differ. A network that was not conditioned on views or augmentation may become so,
+    because the layer that conditions on them is initialised to have no effect. Everything else must be the same.
     """
-    trained = checkpoint.load(start)
+    trained = checkpoint.load(init_from)
     if trained.class_names != data.class_names:
-        raise InputError(f"start {start}: its classes are {', '.join(trained.class_names)}, not those of {data.source}")
-    asked, before = network.config, trained.network.config
-    newly_told = asked.tellings > before.tellings == 1
-    own = {"dropout", "context_dropout", "context_patch"} | ({"views", "tell_changed"} if newly_told else set())
-    changed = [
+        raise InputError(
+            f"init_from {init_from}: its classes are {', '.join(trained.class_names)}, not those of {data.source}"
+        )
+    new, old = network.config, trained.network.config
+    newly_conditioned = new.num_conditions > old.num_conditions == 1
+    may_differ = {"dropout", "context_dropout", "context_patch"}
+    if newly_conditioned:
+        may_differ |= {"views", "condition_on_augmentation"}
+    differing = [
         name
-        for name in (field.name for field in dataclasses.fields(asked))
-        if name not in own and getattr(before, name) != getattr(asked, name)
+        for name in (field.name for field in dataclasses.fields(new))
+        if name not in may_differ and getattr(old, name) != getattr(new, name)
     ]
-    if changed:
-        raise InputError(f"start {start}: its network differs from what was asked in {', '.join(changed)}")
+    if differing:
+        raise InputError(f"init_from {init_from}: its network has other values of {', '.join(differing)}")
     weights = trained.network.state_dict()
-    if newly_told and not isinstance(trained.network.fusion, Composition):  # a single fusion becomes the first of two
+    if newly_conditioned and not isinstance(trained.network.fusion, Composition):
+        # the single fusion becomes the first part of a composition
         weights = {re.sub(r"^fusion\.", "fusion.parts.0.", name): weight for name, weight in weights.items()}
     network.load_state_dict(network.state_dict() | weights)
 
 
-def _moments(data: ImageData) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of x over the training images, for each channel."""
-    x = to_x(data.split("train").pixels, data.preprocessing.levels, torch.float64)  # (N, C, H, W)
+def _channel_moments(data: ImageData) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of x over the training images, per channel."""
+    x = to_x(data.split("train").pixels, data.preprocessing.image_shape.levels, torch.float64)  # (N, C, H, W)
     std, mean = torch.std_mean(x, dim=(0, 2, 3), correction=0)
-    return tuple(mean.tolist()), tuple(std.clamp(min=1e-3).tolist())  # a channel that never varies stays finite
+    return tuple(mean.tolist()), tuple(std.clamp(min=1e-3).tolist())  # keeps a constant channel finite

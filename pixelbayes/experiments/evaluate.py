@@ -1,4 +1,4 @@
-"""All there is to know of a network on some images, as a folder to read and to look at."""
+"""Evaluates a network on a split, and writes metrics, predictions, plots and a report into a folder."""
 
 import dataclasses
 import json
@@ -9,138 +9,170 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from pixelbayes.checkpoints.checkpoint import Checkpoint, Trained
-from pixelbayes.checkpoints.merging import EnsembleCheckpoint
-from pixelbayes.data import load_data
-from pixelbayes.evaluation.measure import Measurement, check_fit
+from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedPixelCNN
+from pixelbayes.data import ImageData
+from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, check_fit
 from pixelbayes.evaluation.sample_folder import read_samples
-from pixelbayes.experiments.measure import data_for, images_outside, load_to_measure, measured, set_against
-from pixelbayes.experiments.run_folder import CONFIG, check_folder, command_line, new_run_folder
-from pixelbayes.experiments.sample_quality import FeatureConfig, Judge, SamplingConfig, draw
+from pixelbayes.experiments.claim import check_folder, command_line, new_run_folder
+from pixelbayes.experiments.measure import (
+    compare_with_ood,
+    load_data_for,
+    load_ood_images,
+    load_trained,
+    measure_split,
+)
+from pixelbayes.experiments.sample_quality import FeatureConfig, SampleEvaluator, draw
+from pixelbayes.inference import SamplingConfig, ScoringConfig
 from pixelbayes.report import run_report
-from pixelbayes.report.results import PAGE, clear_results, write_results
-from pixelbayes.report.run_record import EVALUATIONS, METRICS, QUALITY, distinct_names, read_json
+from pixelbayes.report.results import clear_results, write_results
+from pixelbayes.report.run_record import distinct_names, read_json
+from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import safe_name, write_text
+from pixelbayes.utils.run_folder import RunFolder
 
-SAMPLES = "samples"  # in the folder of an evaluation: the images drawn for it
-SHOWN = 10  # samples of each class in the picture
+SAMPLES_IN_FIGURE = 10  # per class
 
 
+@documented
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """What else is looked at, besides how well the images of a split are classified and modelled."""
+    """What an evaluation includes."""
 
-    samples: SamplingConfig | Path | None = None  # drawn into the folder, or a folder that holds them already
+    scoring: ScoringConfig = DEFAULT_SCORING
+    """how images are scored"""
+    samples: SamplingConfig | Path | None = None
+    """samples to draw into the folder, or a folder of samples; None for none"""
     features: FeatureConfig = dataclasses.field(default_factory=FeatureConfig)
-    against: str = ""  # other data: how well are its images told from those of the split?
-    against_split: str = "test"
-    overwrite: bool = False  # other samples in the folder give way
+    """the features that compare samples with real images"""
+    ood_data: str = ""
+    """other data, to measure how well its images are detected as out-of-distribution; empty for none"""
+    ood_split: str = "test"
+    """the split of the other data"""
+    overwrite: bool = False
+    """replace other samples in the folder"""
+
+
+DEFAULT_EVALUATION = EvaluationConfig()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The result of `evaluate`.
+
+    Args:
+        trained: The network, or ensemble.
+        measurement: Its measurement.
+        metrics: All metrics, as in metrics.json and, under "quality", quality.json.
+    """
+
+    trained: Trained
+    measurement: Measurement
+    metrics: dict[str, Any]
 
 
 def evaluation_folder(run: Path, source: str, split: str, members: Sequence[str | Path] = ()) -> Path:
-    """In the run's own folder, by the name of data and split; of a weights file, a new one under runs/.
+    """The folder for an evaluation: inside the run, named by data and split; for a weights file a new one under runs/.
 
-    That of an ensemble says so, and with which runs: it stands beside that of the run alone. Where other data of that
-    name has been measured, a number follows, so that neither takes the other's place.
+    The name of an ensemble's folder lists its members. If other data of the same name have been evaluated, a number is
+    appended.
     """
     if not run.is_dir():
         return new_run_folder("evaluation")
     name = f"{Path(source.rpartition(':')[2]).name}-{split}"
     if members:
         name += "-with-" + "-".join(distinct_names([run, *map(Path, members)])[1:])
-    folders = (run / EVALUATIONS / safe_name(f"{name}{number}") for number in chain([""], count(-2, -1)))
-    return next(folder for folder in folders if read_json(folder / METRICS).get("data", source) == source)
+    evaluations = RunFolder(run).evaluations
+    folders = (evaluations / safe_name(f"{name}{number}") for number in chain([""], count(-2, -1)))
+    return next(folder for folder in folders if read_json(RunFolder(folder).metrics).get("data", source) == source)
 
 
-def examine(
+def evaluate(
     run: str | Path,
     source: str,
     split: str,
     out: Path,
-    config: EvaluationConfig = EvaluationConfig(),
+    config: EvaluationConfig = DEFAULT_EVALUATION,
     *,
     members: Sequence[str | Path] = (),
     device: str = "auto",
-    **how: Any,
-) -> tuple[Trained, Measurement, dict[str, Any]]:
-    """Measures a network or an ensemble on a split; leaves figures, predictions, pictures and a report in a folder.
+    data: ImageData | None = None,
+) -> Evaluation:
+    """Evaluates a network or an ensemble on a split.
 
-    What is killed half-way does not draw its samples again. The network and what stands beside it stay as they are.
+    The network and its run stay unchanged. An interrupted evaluation does not draw its samples again.
 
     Args:
-        run: A run folder or weights file.
+        run: A run folder, a weights file or the name of a bundled network.
         source: The data, as in `DataConfig`.
-        split: The images to measure on; the real images of FID and KID too.
-        out: The folder; an evaluation that stands there is replaced.
-        config: What else to look at; of an ensemble nothing else.
-        members: Further runs or weights files, which make an ensemble with it.
-        how: Views, masks, combine and plain of `measure`.
-
-    Returns:
-        The network or ensemble, its measurement, and all figures, as in metrics.json and, under "quality",
-        quality.json.
+        split: The images to measure on; also the real images of FID and KID.
+        out: The folder; an evaluation in it is replaced.
+        config: What to include; an ensemble takes neither samples nor other data.
+        members: Further runs, which form an ensemble with it.
+        device: The device to compute on.
+        data: The data as the network takes the images, if they are loaded already.
 
     Raises:
         InputError: If the network does not fit the data, or has no density where one is needed; if samples, features or
-            the other data cannot be had; or the folder is a run's own; or the networks of an ensemble do not fit each
-            other.
+            other data are not available; if the folder is a run; or if the networks of an ensemble are not compatible.
     """
     check_folder(out)
-    if (out / CONFIG).is_file():
-        raise InputError(f"{out} is a run folder, whose own results would be lost; give another --out")
-    if members and (config.samples is not None or config.against):
+    folder = RunFolder(out)
+    if folder.config.is_file():
+        raise InputError(f"{out} is a run folder, whose results would be lost; give another --out")
+    if members and (config.samples is not None or config.ood_data):
         raise InputError(
-            "an ensemble is measured on images alone: samples, and the scores against other data, are of one network; "
-            "ask for them without --with"
+            "--samples and --ood-data are not available for an ensemble; evaluate a single network, without --ensemble"
         )
-    trained = load_to_measure(run, members, device=device)
-    images = load_data(data_for(trained, source)).split(split)
+    trained = load_trained(run, members, device=device)
+    data = data or load_data_for(trained, source)
+    images = data.split(split)
     check_fit(trained, images)
-    samples = judge = others = quality = None  # what is wrong with any of them is told before anything takes long
-    if config.against:
-        others = images_outside(_density(trained, run), config.against, config.against_split)
+    samples = evaluator = ood_images = quality = None  # faults in any of them are found before the long work
+    if config.ood_data:
+        ood_images = load_ood_images(_density(trained, run), config.ood_data, config.ood_split)
     if isinstance(config.samples, Path):
         samples = read_samples(config.samples, trained.class_names, trained.preprocessing)
     if config.samples is not None:
-        judge = Judge.of(_density(trained, run), source, split, config.features, device=device)
+        evaluator = SampleEvaluator.of(_density(trained, run), data, split, config.features, device=device)
     if isinstance(config.samples, SamplingConfig):
-        samples = draw(_density(trained, run), out / SAMPLES, config.samples, overwrite=config.overwrite)
-    measurement = measured(trained, images, split, **how)
-    pictures: dict[str, Figure | None] = {}
+        samples = draw(_density(trained, run), folder.samples, config.samples, overwrite=config.overwrite)
+    measurement = measure_split(trained, images, split, config.scoring)
+    plots: dict[str, Figure | None] = {}
     more: dict[str, Any] = {}
-    if isinstance(trained, EnsembleCheckpoint):
+    if isinstance(trained, Ensemble):
         more["ensemble"] = [
-            {"run": str(name), "weights": each.digest}
-            for name, each in zip([run, *members], trained.members, strict=True)
+            {"run": str(name), "weights": member.digest}
+            for name, member in zip([run, *members], trained.members, strict=True)
         ]
-    if others is not None:
-        names = (f"{source}, {split}", f"{config.against}, {config.against_split}")
-        found, pictures["separation"] = set_against(_density(trained, run), measurement, others, names)
-        more["against"] = {"data": config.against, "split": config.against_split, **found}
-    if judge is not None and samples is not None:
-        quality, pictures["neighbours"] = judge(samples)
+    if ood_images is not None:
+        names = (f"{source}, {split}", f"{config.ood_data}, {config.ood_split}")
+        scores, plots["separation"] = compare_with_ood(trained, measurement, ood_images, names)
+        more["ood"] = {"data": config.ood_data, "split": config.ood_split, **scores}
+    if evaluator is not None and samples is not None:
+        quality, plots["neighbours"] = evaluator(samples)
     clear_results(out)
     if quality is not None:
-        write_text(out / QUALITY, json.dumps(quality.as_dict(), indent=2) + "\n")
-    figures = write_results(
+        write_text(folder.quality, json.dumps(quality.as_dict(), indent=2) + "\n")
+    metrics = write_results(
         out,
         trained,
         measurement,
         source=source,
         split=split,
-        samples=samples.pixels[:, :SHOWN] if samples is not None and samples.class_names else None,
-        figures=pictures,
+        samples=samples.pixels[:, :SAMPLES_IN_FIGURE] if samples is not None and samples.class_names else None,
+        plots=plots,
         more=more,
         command=command_line(),
         facts={"weights": trained.digest, "run": ", ".join(map(str, [run, *members]))},
     )
-    if (Path(run) / PAGE).is_file() and out.parent == Path(run) / EVALUATIONS:
-        run_report([Path(run)]).write(Path(run) / PAGE)  # which shows this evaluation too
-    return trained, measurement, {**figures, "quality": quality and quality.as_dict()}
+    parent = RunFolder(Path(run))
+    if parent.page.is_file() and out.parent == parent.evaluations:
+        run_report([parent.path]).write(parent.page)  # the run's report includes its evaluations
+    return Evaluation(trained, measurement, {**metrics, "quality": quality and quality.as_dict()})
 
 
-def _density(trained: Trained, run: str | Path) -> Checkpoint:
-    if not isinstance(trained, Checkpoint):
-        raise InputError(f"{run}: {trained.called} has no density: it draws no samples and scores no image")
-    return trained
+def _density(trained: Trained, run: str | Path) -> TrainedPixelCNN:
+    if not trained.densities:
+        raise InputError(f"{run}: {trained.kind_name} has no density, so it cannot draw samples or score images")
+    return trained.densities[0]

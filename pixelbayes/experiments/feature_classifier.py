@@ -1,4 +1,4 @@
-"""The dedicated classifier whose features tell samples of some data from real images: trained once, then kept."""
+"""The dedicated classifier whose features FID and KID use: trained once per data set, then cached."""
 
 import dataclasses
 import hashlib
@@ -12,71 +12,76 @@ from filelock import FileLock
 from rich.console import Console
 
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.checkpoints.checkpoint import BaselineCheckpoint
-from pixelbayes.data import DataConfig, ImageData, load_data
+from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.data import DataConfig, ImageData
 from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, train_baseline
-from pixelbayes.experiments.run_folder import CONFIG
 from pixelbayes.models.fusion import NO_LABEL
-from pixelbayes.report.run_record import METRICS
-from pixelbayes.utils.config_diff import differences
+from pixelbayes.utils.config_diff import config_differences
 from pixelbayes.utils.devices import pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import cache_folder
+from pixelbayes.utils.run_folder import RunFolder
 
 
-def domain_classifier(data: DataConfig, *, run: Path | None = None, device: str = "auto") -> BaselineCheckpoint:
-    """A classifier of these images: the one of `run`, or one trained as `pixelbayes baseline` does and kept.
+def feature_classifier(
+    config: DataConfig, data: ImageData, *, run: Path | None = None, device: str = "auto"
+) -> TrainedResNet:
+    """A classifier of these images: the one in `run`, or one that is trained like `pixelbayes baseline` and cached.
 
-    It is kept under the images' fingerprint, in the user's cache (`files.cache_folder`), so that all networks of the
-    same images are measured by the same features. A training that was interrupted goes on.
+    The cache is keyed by a fingerprint of the images, so all networks of the same images are measured with the same
+    features. An interrupted training is resumed.
+
+    Args:
+        config: The data config of the images.
+        data: The images.
+        run: A run of `pixelbayes baseline`.
+        device: The device to train and to load it on.
 
     Raises:
-        InputError: If there is no classifier in `run`, or the images do not allow one to be trained.
+        InputError: If there is no classifier in `run`, or the images have no labels.
     """
-    where = pick_device(device)
+    target = pick_device(device)
     if run is not None:
-        return checkpoint.load_baseline(run, where)
-    images = load_data(data)
-    recipe = _recipe(data, images, where)
-    kept = cache_folder() / "domain" / _name(recipe, images)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{kept}.lock"):  # two that ask at a time: the second waits for what the first has trained
-        if not (kept / METRICS).is_file():
+        return checkpoint.load_classifier(run, target)
+    recipe = _recipe(config, data, target)
+    folder = RunFolder(cache_folder() / "classifier" / _key(recipe, data))
+    folder.path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder.path}.lock"):  # a second process waits for the first one's training
+        if not folder.metrics.is_file():
             Console(stderr=True).print(
-                f"training a dedicated classifier of {data.source}, once, for its features; kept in {kept}",
+                f"training a dedicated classifier of {config.source}, once, for its features; cached in {folder.path}",
                 markup=False,
             )
-            _clear_if_other(kept, recipe)
-            train_baseline(recipe, kept, resume=True)
-    return checkpoint.load_baseline(kept, where)
+            _remove_other_run(folder, recipe)
+            train_baseline(recipe, folder.path, resume=True, data=data)
+    return checkpoint.load_classifier(folder.path, target)
 
 
-def _clear_if_other(kept: Path, recipe: BaselineConfig) -> None:
-    """Forgets a training that stopped under another name of the same images, or on another device: none can resume."""
-    config = kept / CONFIG
-    if config.is_file() and differences(yaml.safe_load(config.read_text(encoding="utf-8")), recipe.as_plain()):
-        shutil.rmtree(kept)
+def _remove_other_run(folder: RunFolder, recipe: BaselineConfig) -> None:
+    """Removes an interrupted training with another path of the same images, or on another device."""
+    if not folder.config.is_file():
+        return
+    if config_differences(yaml.safe_load(folder.config.read_text(encoding="utf-8")), recipe.as_plain()):
+        shutil.rmtree(folder.path)
 
 
-def _recipe(data: DataConfig, images: ImageData, device: torch.device) -> BaselineConfig:
+def _recipe(config: DataConfig, data: ImageData, device: torch.device) -> BaselineConfig:
     for name in ("train", "validation"):
-        if not (images.split(name).labels != NO_LABEL).any():
+        if not (data.split(name).labels != NO_LABEL).any():
             raise InputError(
-                f"{data.source}: {name} has no labels, so no classifier can be trained for the features; "
-                "name one with --classifier, or take the features inception-192"
+                f"{config.source}: {name} has no labels, which training a classifier for the features needs; "
+                "name a classifier with --classifier, or use the features inception-192"
             )
-    base = BASELINES["digits" if data.source == "digits" else "photographs"]
+    base = BASELINES["digits" if config.source == "digits" else "photographs"]
     precision = "float32" if device.type == "mps" else base.training.precision
-    seen = dataclasses.replace(
-        data, class_names=images.class_names, **dataclasses.asdict(images.preprocessing)
-    )  # however it was asked for
+    matching = dataclasses.replace(config, class_names=data.class_names).matching(data.preprocessing)
     training = dataclasses.replace(base.training, device=device.type, precision=precision, logger="none")
-    return dataclasses.replace(base, data=seen, training=training)
+    return dataclasses.replace(base, data=matching, training=training)
 
 
-def _name(recipe: BaselineConfig, images: ImageData) -> str:
-    """A name for these images and this recipe, wherever the images lie."""
+def _key(recipe: BaselineConfig, data: ImageData) -> str:
+    """A key of these images and this recipe, which does not depend on the path of the images."""
     plain = recipe.as_plain()
-    plain["data"] = [images.fingerprint(), dataclasses.asdict(images.preprocessing), images.class_names]
+    plain["data"] = [data.fingerprint(), dataclasses.asdict(data.preprocessing), data.class_names]
     del plain["training"]["device"]
     return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -1,152 +1,150 @@
-"""From weights and labelled images to figures, and to a temperature."""
+"""Measures the network of a run on labelled images, and calibrates it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.checkpoints.calibration_record import FittedTemperature
-from pixelbayes.checkpoints.checkpoint import BaselineCheckpoint, Checkpoint, Trained
-from pixelbayes.checkpoints.merging import CUT, EnsembleCheckpoint
-from pixelbayes.data import DataConfig, Split, load_data
-from pixelbayes.evaluation.measure import Measurement, check_fit, measure, measure_baseline
-from pixelbayes.evaluation.measure import calibrate as fit_to
-from pixelbayes.metrics.ood import auroc, fit_typical, outlier_scores
+from pixelbayes.checkpoints.calibration_record import CalibrationRecord
+from pixelbayes.checkpoints.merging import SPLIT_FIELDS, make_ensemble
+from pixelbayes.checkpoints.trained import Trained
+from pixelbayes.data import DataConfig, ImageData, Split, load_data
+from pixelbayes.evaluation import measure as evaluation
+from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, check_fit
+from pixelbayes.inference import ScoringConfig
+from pixelbayes.metrics.ood import auroc, fit_ood_reference, ood_scores
 from pixelbayes.plots import separation
 from pixelbayes.utils.devices import pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.progress import tracker
 
 
-def data_for(trained: Trained, source: str, image_size: tuple[int, int] | None = None) -> DataConfig:
-    """A source whose images become what the network takes; of another size, if one is given.
-
-    A source without splits is divided as the network's own was, wherever it lies now: divided otherwise, the network
-    would be measured on images it has seen.
-    """
-    own: Mapping[str, Any] = trained.about.get("experiment", {}).get("data", {})
-    cut = {name: own[name] for name in CUT if name in own}
-    fitting = DataConfig(
-        source=source, class_names=trained.class_names, **dataclasses.asdict(trained.preprocessing), **cut
-    )
-    return dataclasses.replace(fitting, image_size=image_size) if image_size else fitting
-
-
-def load_to_measure(run: str | Path, members: Sequence[str | Path] = (), *, device: str = "auto") -> Trained:
-    """Loads a run's network, of either kind; with members, which are further runs, an ensemble of all.
+def load_trained(run: str | Path, members: Sequence[str | Path] = (), *, device: str = "auto") -> Trained:
+    """Loads the network of a run, of either kind; with members, which are further runs, the ensemble of all.
 
     Raises:
-        InputError: If one of an ensemble has no density, or they are not of the same classes, pixels and prior.
+        InputError: If a network of an ensemble has no density, or they are not compatible.
     """
-    where = pick_device(device)
+    target = pick_device(device)
     if not members:
-        return checkpoint.load_any(run, where)
+        return checkpoint.load_any(run, target)
     runs = [run, *members]
-    return EnsembleCheckpoint.of([checkpoint.load(each, where) for each in runs], [str(each) for each in runs])
+    return make_ensemble([checkpoint.load(each, target) for each in runs], [str(each) for each in runs])
 
 
-def evaluate(
+def data_for(trained: Trained, source: str, image_size: tuple[int, int] | None = None) -> DataConfig:
+    """The config that loads a source as the network takes its images, or at another size.
+
+    A source without splits is divided as for the training of the network, wherever the files are now, because otherwise
+    the network would be measured on its training images.
+    """
+    config = DataConfig(source=source, class_names=trained.class_names).matching(trained.preprocessing)
+    if trained.provenance.data:
+        settings = {name: getattr(trained.provenance.data, name) for name in SPLIT_FIELDS}
+        config = dataclasses.replace(config, **settings)
+    return dataclasses.replace(config, image_size=image_size) if image_size else config
+
+
+def load_data_for(trained: Trained, source: str) -> ImageData:
+    """Loads a source as the network takes its images."""
+    return load_data(data_for(trained, source))
+
+
+def measure(
     run: str | Path,
     source: str,
     split: str,
+    scoring: ScoringConfig = DEFAULT_SCORING,
     *,
     members: Sequence[str | Path] = (),
     device: str = "auto",
-    **how: Any,
 ) -> tuple[Trained, Measurement]:
-    """Measures a run's best weights, or a weights file, on a split of any data with its classes; changes no file.
-
-    With members, which are further runs, it measures the ensemble of all. `how` are views, masks, combine and plain of
-    `measure`.
-    """
-    trained = load_to_measure(run, members, device=device)
-    images = load_data(data_for(trained, source)).split(split)
-    return trained, measured(trained, images, split, **how)
-
-
-def measured(trained: Trained, images: Split, name: str, **how: Any) -> Measurement:
-    """The measurement of a network of either kind, or of an ensemble.
+    """Measures the network of a run, or an ensemble, on a split. It writes no file.
 
     Args:
-        trained: The network, or networks.
-        images: What to measure it on.
-        name: What the progress bar calls them.
-        how: Members, views, masks, combine and plain of `measure`; nothing to a dedicated classifier.
+        run: A run folder, a weights file or the name of a bundled network.
+        source: The data, as in `DataConfig`.
+        split: The split.
+        scoring: How to score the images.
+        members: Further runs, which form an ensemble with it.
+        device: The device to compute on.
     """
-    if isinstance(trained, BaselineCheckpoint):
-        return measure_baseline(trained, images)
-    if isinstance(trained, EnsembleCheckpoint):
-        first, *others = trained.members
-        return measured(first, images, name, members=others, **how)
-    assert isinstance(trained, Checkpoint)
-    return measure(trained, images, **how, track=tracker(f"scoring {name}"))
+    trained = load_trained(run, members, device=device)
+    return trained, measure_split(trained, load_data_for(trained, source).split(split), split, scoring)
+
+
+def measure_split(trained: Trained, images: Split, name: str, scoring: ScoringConfig = DEFAULT_SCORING) -> Measurement:
+    """Measures a network on images, with a progress bar that calls them `name`."""
+    return evaluation.measure(trained, images, scoring, track=tracker(f"scoring {name}"))
 
 
 def calibrate(
-    run: str | Path, source: str, split: str, *, device: str = "auto", **how: Any
-) -> tuple[Path, FittedTemperature]:
-    """Fits a temperature to a split, and what typical images score, and keeps both beside the weights.
+    run: str | Path, source: str, split: str, scoring: ScoringConfig = DEFAULT_SCORING, *, device: str = "auto"
+) -> tuple[Path, CalibrationRecord]:
+    """Fits a temperature and the out-of-distribution reference to a split, and stores them beside the weights.
+
+    Args:
+        run: A run folder or weights file.
+        source: The data, as in `DataConfig`.
+        split: The split.
+        scoring: How to score the images; later measurements use the same by default.
+        device: The device to compute on.
 
     Returns:
-        The file, and what it holds.
+        The file, and the record in it.
 
     Raises:
-        InputError: If the split has no labels.
+        InputError: If the network is a bundled one, or the split has no labels.
     """
     trained = checkpoint.load_any(run, pick_device(device))
     if not Path(run).exists():
-        raise InputError(f"{run} comes with the package and stays as it is; calibrate a copy, by `save_pretrained`")
-    images = load_data(data_for(trained, source)).split(split)
-    fitted = fit_to(trained, measured(trained, images, split, **how), source, split)
+        raise InputError(
+            f"{run} comes with the package and cannot be changed; calibrate a copy made by `save_pretrained`"
+        )
+    measurement = measure_split(trained, load_data_for(trained, source).split(split), split, scoring)
+    record = evaluation.calibrate(trained, measurement, source, split)
     path = checkpoint.calibration_file(run)
-    fitted.write(path)
-    return path, fitted
+    record.write(path)
+    return path, record
 
 
-def images_outside(trained: Checkpoint, source: str, split: str) -> Split:
-    """A split of other data as the network takes images, without labels: their classes are their own.
-
-    Args:
-        trained: The network.
-        source: The other data, as in `DataConfig`.
-        split: The split of it.
+def load_ood_images(trained: Trained, source: str, split: str) -> Split:
+    """Loads a split of other data as the network takes images, without labels, because its classes are others.
 
     Raises:
         InputError: If the data cannot be read, or the split holds no image.
     """
-    found = load_data(dataclasses.replace(data_for(trained, source), class_names=())).split(split).unlabelled()
-    check_fit(trained, found)
-    return found
+    config = dataclasses.replace(data_for(trained, source), class_names=())
+    images = load_data(config).split(split).unlabelled()
+    check_fit(trained, images)
+    return images
 
 
-def set_against(
-    trained: Checkpoint, inside: Measurement, images: Split, names: tuple[str, str]
+def compare_with_ood(
+    trained: Trained, measurement: Measurement, ood_images: Split, names: tuple[str, str]
 ) -> tuple[dict[str, Any], Figure]:
-    """Scores other images beside those that were measured.
+    """Measures how well out-of-distribution scores separate other images from those that were measured.
 
     Args:
-        trained: The network.
-        inside: Its measurement of images like those of training.
-        images: The others.
-        names: What to call the images inside, and the others.
+        trained: A network with a density.
+        measurement: Its measurement on images like those of training.
+        ood_images: The other images.
+        names: Names of the measured images and of the others.
 
     Returns:
-        For each score the area under its ROC curve, with its interval, as plain values; and the figure.
+        The area under the ROC curve of each score, with its interval, as plain values; and the figure.
     """
-    outside = measured(trained, images, names[1], views=inside.views, masks=0)
-    levels, fitted = trained.preprocessing.levels, trained.calibration
-    typical = fitted.typical if fitted and fitted.views == inside.views else None  # of other views scores are others
-    mean = (typical or fit_typical(_marginal(inside), inside.split.pixels, levels)).bits_per_dim
-    near, far = (outlier_scores(_marginal(of), of.split.pixels, levels, mean) for of in (inside, outside))
-    found = {score: dataclasses.asdict(auroc(near[score], far[score])) for score in near}
-    return {"scores": found}, separation(near, far, names)
-
-
-def _marginal(measurement: Measurement) -> Tensor:
-    if measurement.log_marginal is None:
+    other = measure_split(trained, ood_images, names[1], ScoringConfig(views=measurement.views, masks=0))
+    marginal, other_marginal = measurement.log_marginal, other.log_marginal
+    if marginal is None or other_marginal is None:
         raise ValueError("the measurement has no log p(x), expected that of a density")
-    return measurement.log_marginal
+    levels, record = trained.image_shape.levels, trained.calibration
+    reference = record.ood if record and record.views == measurement.views else None  # scores depend on the views
+    mean = (reference or fit_ood_reference(marginal, measurement.split.pixels, levels)).bits_per_dim
+    scores = ood_scores(marginal, measurement.split.pixels, levels, mean)
+    other_scores = ood_scores(other_marginal, ood_images.pixels, levels, mean)
+    found = {score: dataclasses.asdict(auroc(scores[score], other_scores[score])) for score in scores}
+    return {"scores": found}, separation(scores, other_scores, names)

@@ -1,4 +1,4 @@
-"""From weights to samples on disk, and from samples to FID, KID and what else tells how good they are."""
+"""Draws samples into a folder, and measures their quality: FID, KID, class agreement and memorization."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,96 +6,85 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pixelbayes.checkpoints.checkpoint import BaselineCheckpoint, Checkpoint
+from pixelbayes.checkpoints.trained import TrainedPixelCNN, TrainedResNet
 from pixelbayes.data import DataConfig, ImageData, Split, load_data
 from pixelbayes.evaluation.measure import check_fit
 from pixelbayes.evaluation.sample_folder import Samples, draw_samples, read_samples
 from pixelbayes.evaluation.sample_quality import SampleQuality, measure_quality
-from pixelbayes.experiments.feature_classifier import domain_classifier
+from pixelbayes.experiments.feature_classifier import feature_classifier
 from pixelbayes.experiments.measure import data_for
 from pixelbayes.features.base import Extractor
 from pixelbayes.features.registry import make_extractor
-from pixelbayes.inference import sample_images
+from pixelbayes.inference import SamplingConfig, sample_images
 from pixelbayes.plots.neighbours import nearest_neighbours
+from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.devices import pick_device
-from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.progress import tracker
 
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
-    """What samples are a function of, besides the weights."""
-
-    count: int = 25  # of each class
-    seed: int = 0  # which images of the endless series
-    temperature: float = 1.0  # T of p^(1/T); 1 samples the model as it is
-    guidance: float = 0.0  # w of classifier-free guidance
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise InputError(f"{self.count} samples of each class, expected at least 1")
-        if not self.temperature > 0:
-            raise InputError(f"temperature is {self.temperature}, expected a number above 0")
+CPU_BATCH = 100  # samples drawn at a time on a CPU; an interrupted command loses one batch
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig:
-    """What samples and real images are compared by."""
+    """The features that compare samples with real images."""
 
-    features: str = "domain"  # domain, inception-64, inception-192 or inception-2048
-    classifier: Path | None = None  # a run of `pixelbayes baseline`; None: one is trained on the data and kept
-    inception_weights: Path | None = None  # of the FID Inception network; None: looked for, then fetched
-    reference_size: tuple[int, int] | None = None  # H, W of the real images; None: the network's own
+    features: str = "classifier"
+    """classifier (a dedicated classifier of the data), inception-64, inception-192 or inception-2048"""
+    classifier: Path | None = None
+    """run of `pixelbayes baseline`; by default one is trained on the data and cached"""
+    inception_weights: Path | None = None
+    """weights of the FID Inception network; by default they are searched for, then downloaded"""
+    reference_size: tuple[int, int] | None = None
+    """height and width of the real images; by default those of the network's images"""
 
 
-def draw(trained: Checkpoint, folder: Path, config: SamplingConfig, *, overwrite: bool = False) -> Samples:
-    """Samples of every class in a folder, of which only those are drawn that are not there yet.
+def draw(trained: TrainedPixelCNN, folder: Path, config: SamplingConfig, *, overwrite: bool = False) -> Samples:
+    """Draws samples of every class into a folder. Samples that are there already are not drawn again.
 
     Raises:
-        InputError: If the folder holds anything else, or other samples.
+        InputError: If the folder holds other samples or other files.
     """
-    on_cpu = next(trained.network.parameters()).device.type == "cpu"
 
     def images(label: Tensor, index: Tensor) -> Tensor:
-        return sample_images(
-            trained.network,
-            label,
-            index,
-            seed=config.seed,
-            temperature=config.temperature,
-            guidance=config.guidance,
-        )
+        return sample_images(trained.network, label, index, config)
 
     draw_samples(
         folder,
         images,
         trained.class_names,
         config.count,
-        levels=trained.preprocessing.levels,
+        levels=trained.image_shape.levels,
         settings={
             "weights": trained.digest,
-            "image_size": trained.preprocessing.image_size,
+            "image_size": trained.image_shape.size,
             "seed": config.seed,
             "temperature": config.temperature,
             "guidance": config.guidance,
         },
         overwrite=overwrite,
-        batch_size=100 if on_cpu else 256,  # what is killed loses one batch
+        batch_size=CPU_BATCH if trained.device.type == "cpu" else config.batch_size,
         track=tracker("drawing samples, batch by batch"),
     )
     return read_samples(folder, trained.class_names, trained.preprocessing)
 
 
 def prepare_features(
-    data: DataConfig, config: FeatureConfig, device: str = "auto"
-) -> tuple[Extractor, BaselineCheckpoint | None]:
-    """What turns such images into features, and the dedicated classifier: if the features are its own, or it is named.
+    config: FeatureConfig, data_config: DataConfig, data: ImageData, device: str = "auto"
+) -> tuple[Extractor, TrainedResNet | None]:
+    """The feature extractor, and the dedicated classifier if it is needed or named.
+
+    Args:
+        config: The features.
+        data_config: The data config of the images.
+        data: The images.
+        device: The device to compute on.
 
     Raises:
-        InputError: If one of them cannot be had.
+        InputError: If one of them is not available.
     """
-    wanted = config.features == "domain" or config.classifier is not None
-    classifier = domain_classifier(data, run=config.classifier, device=device) if wanted else None
+    is_needed = config.features == "classifier" or config.classifier is not None
+    classifier = feature_classifier(data_config, data, run=config.classifier, device=device) if is_needed else None
     extractor = make_extractor(
         config.features, classifier=classifier, inception_weights=config.inception_weights, device=pick_device(device)
     )
@@ -103,16 +92,16 @@ def prepare_features(
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """Says how good samples are; ready before any is drawn, for what is wrong with features or data is soon told.
+class SampleEvaluator:
+    """Measures the quality of samples. It is prepared before samples are drawn, so that faults are found early.
 
     Args:
-        data: As the network takes it: its training images are those that samples may copy.
-        split: The name of the real images' split.
+        data: The data, as the network takes the images; samples are searched for copies of its training images.
+        split: Name of the split of real images.
         reference: The real images, at the size they are compared at.
-        reference_name: What to call them.
-        extractor: What samples and real images are compared by.
-        classifier: Reads the class of samples, if given.
+        reference_name: Name of the real images.
+        extractor: The features that compare samples and real images.
+        classifier: Classifies the samples, if given.
     """
 
     data: ImageData
@@ -120,31 +109,38 @@ class Judge:
     reference: Split
     reference_name: str
     extractor: Extractor
-    classifier: BaselineCheckpoint | None
+    classifier: TrainedResNet | None
 
     @classmethod
     def of(
-        cls, trained: Checkpoint, source: str, split: str, config: FeatureConfig, *, device: str = "auto"
-    ) -> "Judge":
-        """For samples of a network, beside the images of a split.
+        cls, trained: TrainedPixelCNN, data: ImageData, split: str, config: FeatureConfig, *, device: str = "auto"
+    ) -> "SampleEvaluator":
+        """Prepares to compare samples of a network with the images of a split.
+
+        Args:
+            trained: The network.
+            data: The data, as the network takes the images.
+            split: Name of the split of real images.
+            config: The features.
+            device: The device to compute on.
 
         Raises:
-            InputError: If the split holds no image, or features cannot be had, or cannot be taken of the images.
+            InputError: If the split holds no image, or the features are not available for these images.
         """
-        own = data_for(trained, source)
-        data = load_data(own)
-        size = config.reference_size or trained.preprocessing.image_size
-        resized = load_data(data_for(trained, source, size)) if config.reference_size else data
+        own = data_for(trained, data.source)
+        size = config.reference_size or trained.image_shape.size
+        resized = load_data(data_for(trained, data.source, size)) if config.reference_size else data
         reference = resized.split(split)
         check_fit(trained, data.split(split))
-        extractor, classifier = prepare_features(own, config, device)
+        extractor, classifier = prepare_features(config, own, data, device)
         for images in (reference, data.split(split)):
-            extractor(images.pixels[:1], trained.preprocessing.levels)  # says if it takes another size
-        return cls(data, split, reference, f"{source}, {split}, {size[0]} x {size[1]}", extractor, classifier)
+            extractor(images.pixels[:1], trained.image_shape.levels)  # raises if it does not take these images
+        name = f"{data.source}, {split}, {size[0]} x {size[1]}"
+        return cls(data, split, reference, name, extractor, classifier)
 
     def __call__(self, samples: Samples) -> tuple[SampleQuality, Figure | None]:
-        """All figures; and those samples that are nearest to a training image, if there are any."""
-        levels, train = self.data.preprocessing.levels, self.data.splits.get("train")
+        """All metrics; and a figure of the samples that are nearest to training images, if there are any."""
+        levels, train = self.data.preprocessing.image_shape.levels, self.data.splits.get("train")
         quality = measure_quality(
             samples.pixels,
             levels,
@@ -157,8 +153,8 @@ class Judge:
             held_out=self.data.splits.get("test" if self.split == "train" else self.split),
             track=tracker("features, batch by batch"),
         )
-        if train is None or quality.memorising is None:
+        if train is None or quality.memorization is None:
             return quality, None
         return quality, nearest_neighbours(
-            samples.pixels.flatten(0, 1), train.pixels, quality.memorising.neighbours, levels
+            samples.pixels.flatten(0, 1), train.pixels, quality.memorization.neighbours, levels
         )

@@ -1,4 +1,4 @@
-"""What turns images into the numbers that are compared."""
+"""The interface of feature extractors, which convert images to the vectors that FID and KID compare."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,23 +10,26 @@ from pixelbayes.utils.progress import Tracker, no_progress
 
 
 class Extractor(Protocol):
-    """Images to features; figures of different extractors cannot be compared, so each has a name."""
+    """Converts images to features. FID and KID of different extractors are not comparable, so each has a name."""
 
     @property
     def name(self) -> str:
-        """Stands beside every figure."""
+        """Identifier that is stored beside FID and KID."""
 
     @property
     def dims(self) -> int:
-        """D."""
+        """D, number of features."""
 
     def __call__(self, pixels: Tensor, levels: int, track: Tracker = no_progress) -> Tensor:
-        """Features, float64 (N, D) on the CPU, of images uint8 (N, C, H, W) in 0 .. levels-1.
+        """Features of images, float64 (N, D) on the CPU.
 
-        `track` wraps the loop over batches.
+        Args:
+            pixels: uint8 (N, C, H, W), in 0 .. levels-1.
+            levels: Number of values a colour can take.
+            track: Wraps the loop over batches, to show progress.
 
         Raises:
-            InputError: If the extractor cannot take such images.
+            InputError: If the extractor does not support such images.
         """
 
 
@@ -39,12 +42,19 @@ def in_batches(
     device: torch.device | str,
     track: Tracker = no_progress,
 ) -> Tensor:
-    """Rows (N, D) of a function of images, computed a batch at a time on a device; float64 on the CPU.
+    """Applies a function of images batch by batch; the result is float64 (N, D) on the CPU.
+
+    Args:
+        compute: Function of a batch of images (B, C, H, W) on the device, with a result (B, D).
+        pixels: Images (N, C, H, W), N at least 1.
+        batch_size: Images at a time, at most.
+        device: Where to compute.
+        track: Wraps the loop over batches, to show progress.
 
     Raises:
         ValueError: If there is no image.
     """
     if len(pixels) == 0:
-        raise ValueError("there is no image, expected at least one")
+        raise ValueError("pixels contains no image, expected at least one")
     starts = track(range(0, len(pixels), batch_size))
-    return torch.cat([compute(pixels[at : at + batch_size].to(device)).cpu().double() for at in starts])
+    return torch.cat([compute(pixels[start : start + batch_size].to(device)).cpu().double() for start in starts])

@@ -1,4 +1,4 @@
-"""What a dedicated classifier of the same data makes of an image: features, and a class."""
+"""Features and predictions of a dedicated classifier that was trained on the same data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoints.checkpoint import BaselineCheckpoint
+from pixelbayes.checkpoints.trained import TrainedResNet
 from pixelbayes.features.base import in_batches
 from pixelbayes.images.pixels import to_x
 from pixelbayes.metrics.classification import wilson_interval
@@ -16,79 +16,99 @@ from pixelbayes.utils.progress import Tracker, no_progress
 BATCH = 256
 
 
-class DomainFeatures:
-    """The penultimate layer of a classifier trained on the same data; needs nothing from outside.
+class ClassifierFeatures:
+    """The penultimate layer of a dedicated classifier, an `Extractor` that needs no download.
+
+    Its name contains the digest of the weights, because each training yields another feature space.
 
     Args:
-        classifier: What `pixelbayes baseline` trained, on the device to use. Its name is that of its weights, since
-            two trainings give two feature spaces.
+        classifier: Result of `pixelbayes baseline`, on the device to use.
     """
 
-    def __init__(self, classifier: BaselineCheckpoint):
+    def __init__(self, classifier: TrainedResNet):
         self.classifier = classifier
-        self.name = f"domain-{classifier.digest[:8]}"
+        self.name = f"classifier-{classifier.digest[:8]}"
         self.dims = classifier.network.config.widths[-1]
 
     def __call__(self, pixels: Tensor, levels: int, track: Tracker = no_progress) -> Tensor:
-        return _computed(self.classifier, self.classifier.network.embed, pixels, levels, track)
+        return _apply(self.classifier, self.classifier.network.embed, pixels, levels, track)
 
 
-def read_classes(classifier: BaselineCheckpoint, pixels: Tensor, levels: int, track: Tracker = no_progress) -> Tensor:
-    """The class that a dedicated classifier names for each image, int64 (N,) in 0 .. Y-1.
+def predict_classes(classifier: TrainedResNet, pixels: Tensor, levels: int, track: Tracker = no_progress) -> Tensor:
+    """The class that a dedicated classifier predicts for each image, int64 (N,) in 0 .. Y-1.
+
+    Args:
+        classifier: The classifier.
+        pixels: uint8 (N, C, H, W), in 0 .. levels-1.
+        levels: Number of values a colour can take.
+        track: Wraps the loop over batches, to show progress.
 
     Raises:
-        InputError: If it takes other images.
+        InputError: If the images have another shape than the classifier takes.
     """
-    return _computed(classifier, classifier.network, pixels, levels, track).argmax(dim=1)
+    return _apply(classifier, classifier.network, pixels, levels, track).argmax(dim=1)
 
 
 @dataclass(frozen=True)
-class ReadAsAsked:
-    """How often a dedicated classifier names the class that a sample was drawn for."""
+class ConditionalAccuracy:
+    """Class agreement: how often a dedicated classifier predicts the class that a sample was drawn from."""
 
     share: float
-    interval: tuple[float, float]  # 95%, Wilson
+    """fraction of all samples"""
+    interval: tuple[float, float]
+    """95%, Wilson"""
     per_class: dict[str, float]
-    classifier: str  # the name of its weights
+    """fraction of the samples of each class"""
+    classifier: str
+    """digest of the weights of the classifier"""
 
     @classmethod
     def of(
         cls,
-        classifier: BaselineCheckpoint,
+        classifier: TrainedResNet,
         samples: Tensor,
         levels: int,
         class_names: Sequence[str],
         track: Tracker = no_progress,
-    ) -> "ReadAsAsked":
-        """Reads samples uint8 (Y, n, C, H, W), n of each class.
+    ) -> "ConditionalAccuracy":
+        """Classifies samples and compares the predictions with the classes they were drawn from, by name.
+
+        Args:
+            classifier: The classifier.
+            samples: uint8 (Y, n, C, H, W), in 0 .. levels-1, n samples of each class.
+            levels: Number of values a colour can take.
+            class_names: Y names.
+            track: Wraps the loop over batches, to show progress.
 
         Raises:
-            InputError: If the classifier takes other images, or does not know a class.
+            InputError: If the samples have another shape than the classifier takes, or it does not know a class.
         """
-        unknown = [name for name in class_names if name not in classifier.class_names]
-        if unknown:
-            known = ", ".join(classifier.class_names)
-            raise InputError(f"the dedicated classifier does not know {unknown[0]!r}, only {known}; take one that does")
-        asked = torch.tensor([classifier.class_names.index(name) for name in class_names])
-        read = read_classes(classifier, samples.flatten(0, 1), levels, track).view(samples.shape[:2])  # (Y, n)
-        right = read == asked[:, None]
+        for name in class_names:
+            if name not in classifier.class_names:
+                available = ", ".join(classifier.class_names)
+                raise InputError(
+                    f"the dedicated classifier has no class {name!r}, only {available}; name one that has all classes"
+                )
+        label = torch.tensor([classifier.class_names.index(name) for name in class_names])  # (Y,)
+        predicted = predict_classes(classifier, samples.flatten(0, 1), levels, track).view(samples.shape[:2])  # (Y, n)
+        agrees = predicted == label[:, None]
         return cls(
-            share=float(right.double().mean()),
-            interval=wilson_interval(int(right.sum()), right.numel()),
-            per_class=dict(zip(class_names, right.double().mean(dim=1).tolist(), strict=True)),
+            share=float(agrees.double().mean()),
+            interval=wilson_interval(int(agrees.sum()), agrees.numel()),
+            per_class=dict(zip(class_names, agrees.double().mean(dim=1).tolist(), strict=True)),
             classifier=classifier.digest,
         )
 
 
-def _computed(
-    classifier: BaselineCheckpoint, layer: Callable[[Tensor], Tensor], pixels: Tensor, levels: int, track: Tracker
+def _apply(
+    classifier: TrainedResNet, layer: Callable[[Tensor], Tensor], pixels: Tensor, levels: int, track: Tracker
 ) -> Tensor:
-    config = classifier.network.config
-    given, taken = (*pixels.shape[1:], levels), (config.channels, *config.image_size, config.levels)
-    if given != taken:
+    expected = classifier.image_shape
+    channels, height, width = pixels.shape[1:]
+    if (channels, height, width, levels) != (*expected.chw, expected.levels):
         raise InputError(
-            f"images are {_described(*given)}, the dedicated classifier takes {_described(*taken)}; "
-            "train one on these images with `pixelbayes baseline`"
+            f"images have {height} x {width} pixels, {channels} channel{'s' * (channels > 1)}, {levels} levels, the "
+            f"dedicated classifier takes {expected}; train one on these images with `pixelbayes baseline`"
         )
     weight = next(classifier.network.parameters())
     return in_batches(
@@ -98,7 +118,3 @@ def _computed(
         device=weight.device,
         track=track,
     )
-
-
-def _described(channels: int, height: int, width: int, levels: int) -> str:
-    return f"{channels} x {height} x {width} with {levels} levels"

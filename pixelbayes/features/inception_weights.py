@@ -1,99 +1,101 @@
-"""The public weights of the FID Inception network: found on this machine, or fetched and checked."""
+"""The public weights of the FID Inception network: found on this machine, or downloaded and checked."""
 
-import hashlib
 import os
-import re
-from functools import partial
-from http.client import HTTPException
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
-from urllib.request import urlopen
+from typing import Any
+from urllib.error import HTTPError
 
 import torch
 from torch import Tensor
 
 from pixelbayes.utils.errors import InputError
-from pixelbayes.utils.files import cache_folder, replacing
-from pixelbayes.utils.progress import track
+from pixelbayes.utils.files import cache_folder
 
 URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
-CLASSES = 1008  # of the network of 2015; torchvision's Inception has the same layers and other weights, and 1000
+"""Address of the weights; the name ends in the first digits of the SHA-256 of the file."""
 
-BLOCK = 2**20  # bytes read at a time
-TIMEOUT = 30  # seconds without an answer
+NUM_CLASSES = 1008  # of the network of 2015; torchvision's Inception has 1000, the same layers and other weights
 
-VARIABLE = "PIXELBAYES_INCEPTION_WEIGHTS"  # in the environment
+VARIABLE = "PIXELBAYES_INCEPTION_WEIGHTS"
+"""Environment variable that names the file."""
+
+TIMEOUT = 30  # seconds to wait for an answer of the server
 
 
-def find_weights(path: Path | None = None, url: str = URL) -> Path:
-    """The weights file: the one named, else that of the environment, else that of the cache, else fetched into it.
+def load_weights(path: Path | None = None, url: str = URL) -> tuple[Path, dict[str, Tensor]]:
+    """The file of the weights and its tensors by name. Pickled code in the file is never executed.
+
+    Without `path`, the file is the one that the environment variable names, or else the one in the cache folder, which
+    is downloaded first if it is missing.
 
     Args:
-        path: The file, if one was named.
-        url: Where to fetch it; the name ends in the first digits of the SHA-256 of its content.
+        path: The file.
+        url: Where to download it; the name ends in a dash and the first digits of the SHA-256 of the file.
 
     Raises:
-        InputError: If the file that was named is not there, or none can be fetched.
+        InputError: If the file is missing, cannot be downloaded, is damaged or belongs to another network.
     """
     if path is not None:
-        return _existing(path, "--inception-weights")
+        return path, _read(path, "--inception-weights")
     if named := os.environ.get(VARIABLE):
-        return _existing(Path(named).expanduser(), f"${VARIABLE}")
+        file = Path(named).expanduser()
+        return file, _read(file, f"${VARIABLE}")
     cached = cache_folder() / url.rpartition("/")[2]
-    if not cached.is_file():
-        fetch(url, cached)
-    return cached
+    return cached, _tensors(cached, _read_cached(cached, url))
 
 
-def fetch(url: str, file: Path) -> None:
-    """Downloads a file whose name tells its SHA-256; it is whole and right, or not there.
-
-    Raises:
-        InputError: If it cannot be had, or is another.
-    """
-    told = re.search(r"-([0-9a-f]{8,})\.\w+$", url)
-    if told is None:
-        raise ValueError(f"url is {url}, expected a name that ends in a dash and digits of its SHA-256")
+def _read(file: Path, named_by: str) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; {named_by} should name the weights from {URL}")
     try:
-        _download(url, file, told[1])
-    except (OSError, HTTPException) as error:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises many types for damaged files, web pages and pickled code
+        raise _damaged(file) from None
+    return _tensors(file, content)
+
+
+def _read_cached(file: Path, url: str) -> Any:
+    """Reads the file, after downloading it if it is missing; a download that fails or is wrong leaves no file."""
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)  # torch.hub has no timeout of its own
+    try:
+        with redirect_stdout(sys.stderr):  # for the message of torch.hub
+            return torch.hub.load_state_dict_from_url(
+                url,
+                model_dir=str(file.parent),
+                map_location="cpu",
+                progress=sys.stderr.isatty(),
+                check_hash=True,
+                weights_only=True,
+            )
+    except Exception as error:  # the same types as in `_read`, and those of the download
+        if isinstance(error, HTTPError):
+            error.close()  # it keeps the connection open
+        if file.is_file():
+            raise _damaged(file) from None
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{url} cannot be downloaded ({reason}); fetch it elsewhere and name the file with --inception-weights "
-            f"or ${VARIABLE}, or take the extractor `domain`"
+            f"{url} cannot be downloaded ({reason}); download it elsewhere and name the file with --inception-weights "
+            f"or ${VARIABLE}, or use the features `classifier`"
         ) from None
+    finally:
+        socket.setdefaulttimeout(timeout)
 
 
-def _download(url: str, file: Path, expected: str) -> None:
-    digest = hashlib.sha256()
-    with urlopen(url, timeout=TIMEOUT) as answer, replacing(file) as temporary:
-        blocks = -(-int(answer.headers.get("Content-Length") or 0) // BLOCK) or None
-        with temporary.open("wb") as out:
-            for block in track(iter(partial(answer.read, BLOCK), b""), "Fetching weights, MiB by MiB", total=blocks):
-                digest.update(block)
-                out.write(block)
-        if not digest.hexdigest().startswith(expected):
-            raise OSError(f"its SHA-256 begins with {digest.hexdigest()[: len(expected)]}, expected {expected}")
+def _damaged(file: Path) -> InputError:
+    return InputError(f"{file}: not a complete file of PyTorch weights; delete it and download {URL} again")
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name; pickled code is not executed.
-
-    Raises:
-        InputError: If it is damaged, or not the FID Inception network.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # torch raises many kinds for files that are damaged, hold code or are a web page
-        raise InputError(f"{path}: not a whole file of PyTorch weights; remove it and download {URL} anew") from None
-    state = state if isinstance(state, dict) else {}
-    found = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
-    last = found.get("fc.weight")
-    if last is not None and last.ndim and len(last) != CLASSES:
-        raise InputError(f"{path}: an Inception of {len(last)} classes, not the FID network of {CLASSES}; take {URL}")
-    return found
-
-
-def _existing(path: Path, named_by: str) -> Path:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {named_by} should name the weights from {URL}")
-    return path
+def _tensors(file: Path, content: Any) -> dict[str, Tensor]:
+    named = content if isinstance(content, Mapping) else {}
+    tensors = {str(name): value for name, value in named.items() if isinstance(value, Tensor)}
+    last = tensors.get("fc.weight")
+    if last is not None and last.ndim and len(last) != NUM_CLASSES:
+        raise InputError(
+            f"{file}: an Inception network with {len(last)} classes, not the FID network with {NUM_CLASSES}; use {URL}"
+        )
+    return tensors

@@ -1,6 +1,6 @@
-"""From levels to [-1, 1] and back: the one home of every 127.5 and 1/255.
+"""Converts between the levels of a colour and x in [-1, 1]. No other module needs 127.5 or 1/255.
 
-A colour takes one of L levels. Stored, it is a uint8 in 0 .. L-1; inside a network it is x = 2 level / (L - 1) - 1.
+A colour takes one of L levels. It is stored as uint8 in 0 .. L-1; networks use x = 2 level / (L - 1) - 1.
 """
 
 import torch
@@ -17,12 +17,12 @@ def to_x(pixels: Tensor, levels: int, dtype: torch.dtype = torch.float32) -> Ten
 
 
 def to_level(x: Tensor, levels: int) -> Tensor:
-    """The index, int64 in 0 .. L-1, of the level nearest to each x; what lies outside [-1, 1] takes an end level."""
+    """Index of the nearest level, int64 in 0 .. L-1; any shape. Values outside [-1, 1] become an end level."""
     return ((x + 1) * ((levels - 1) / 2)).round().clamp(0, levels - 1).long()
 
 
 def to_pixels(x: Tensor, levels: int) -> Tensor:
-    """X in [-1, 1] to uint8 levels 0 .. L-1, rounding to the nearest; any shape.
+    """X in [-1, 1] to the nearest level, uint8 in 0 .. L-1; any shape.
 
     >>> to_pixels(torch.tensor([-1.0, 0.01, 1.0]), levels=17)
     tensor([ 0,  8, 16], dtype=torch.uint8)
@@ -31,9 +31,9 @@ def to_pixels(x: Tensor, levels: int) -> Tensor:
 
 
 def requantise(pixels: Tensor, levels_from: int, levels_to: int) -> Tensor:
-    """uint8 levels 0 .. `levels_from`-1 to the nearest of 0 .. `levels_to`-1; any shape.
+    """Levels 0 .. `levels_from`-1 to the nearest of 0 .. `levels_to`-1, uint8; any shape.
 
-    `requantise(pixels, levels, 256)` are the pixels to show or to save.
+    `requantise(pixels, levels, 256)` converts to the 8-bit values of image files.
 
     >>> requantise(torch.tensor([0, 8, 16], dtype=torch.uint8), 17, 256)
     tensor([  0, 128, 255], dtype=torch.uint8)

@@ -1,27 +1,27 @@
-"""Views of an image: the flips and turns that map its grid onto itself, so that nothing is lost or made up."""
+"""Views of an image: the flips and rotations that map the pixel grid onto itself, without interpolation."""
 
 import torch
 from torch import Tensor
 
-MIRROR, OVERTURN, TRANSPOSE = 1, 2, 4  # bits of a view: swap left and right, top and bottom, rows and columns
-COUNTS = (1, 2, 4, 8)  # how many there may be: the first so many, each set a group; 8 for square images alone
+HFLIP, VFLIP, TRANSPOSE = 1, 2, 4  # bits of a view: swap left and right, swap top and bottom, swap rows and columns
+COUNTS = (1, 2, 4, 8)  # possible numbers of views, each a group of transformations; 8 for square images only
 
 
-def turned(images: Tensor, view: Tensor) -> Tensor:
-    """Each image in its view: transposed first if it is, then mirrored, then overturned.
+def apply_view(images: Tensor, view: Tensor) -> Tensor:
+    """Transforms each image into its view: transposes first, then flips horizontally, then vertically.
 
     Args:
-        images: (B, C, H, W) of any kind; H = W if any view transposes.
-        view: int64 (B,), 0 .. 7; 0 leaves an image as it is.
+        images: (B, C, H, W) of any type; H = W if any view transposes.
+        view: int64 (B,), 0 .. 7; 0 leaves an image unchanged.
 
-    >>> turned(torch.tensor([[[[1, 2], [3, 4]]]]), torch.tensor([MIRROR + TRANSPOSE]))
+    >>> apply_view(torch.tensor([[[[1, 2], [3, 4]]]]), torch.tensor([HFLIP + TRANSPOSE]))
     tensor([[[[3, 1],
               [4, 2]]]])
     """
-    for bit, turn in ((TRANSPOSE, _transposed), (MIRROR, _mirrored), (OVERTURN, _overturned)):
+    for bit, transform in ((TRANSPOSE, _transposed), (HFLIP, _flipped_horizontally), (VFLIP, _flipped_vertically)):
         chosen = (view & bit).bool()
         if chosen.any():
-            images = torch.where(chosen[:, None, None, None], turn(images), images)
+            images = torch.where(chosen[:, None, None, None], transform(images), images)
     return images
 
 
@@ -29,9 +29,9 @@ def _transposed(images: Tensor) -> Tensor:
     return images.transpose(2, 3)
 
 
-def _mirrored(images: Tensor) -> Tensor:
+def _flipped_horizontally(images: Tensor) -> Tensor:
     return images.flip(3)
 
 
-def _overturned(images: Tensor) -> Tensor:
+def _flipped_vertically(images: Tensor) -> Tensor:
     return images.flip(2)

@@ -1,7 +1,7 @@
-"""All classes in one pass: the batch grows from B images to B Y rows where a label first acts, and not before.
+"""Scores all classes in one pass: the batch expands from B images to B Y rows where the label first has an effect.
 
-What no label reaches is computed once for an image. Of the network nothing is asked but what it promises anyway: a row
-depends on its own image and label alone, and a label enters at the fusion's doors.
+Everything that does not depend on the label is computed once per image. This uses only two properties of the network: a
+row of the batch depends on its own image and label, and the label enters through `Fusion.apply_at`.
 """
 
 import copy
@@ -14,64 +14,63 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from pixelbayes.models.conditioning import ConditioningPoint, Features, Site
 from pixelbayes.models.fusion import NO_LABEL, Condition, Fusion
-from pixelbayes.models.fusion.base import DOORS, Features, Site
 from pixelbayes.models.pixelcnn import PixelCNN
 
-READING_WEIGHTS = {F.conv2d, F.conv_transpose2d, F.linear}  # their weights have no batch
+WITH_WEIGHTS = {F.conv2d, F.conv_transpose2d, F.linear}  # their weight arguments have no batch dimension
 
 
 @torch.no_grad()
-def log_prob_of_classes(network: PixelCNN, x: Tensor, told: Tensor, shown: Tensor | None = None) -> Tensor:
-    """log p(x | c) of every image under each of these classes and in the view named beside it, (B, Y), in nats.
+def log_prob_of_classes(network: PixelCNN, x: Tensor, conditions: Tensor, visible: Tensor | None = None) -> Tensor:
+    """log p(x | c) of every image under each condition, (B, Y), in nats.
 
     Args:
-        network: As `growing` makes it.
-        x: Images, (B, C, H, W); the network reads them in its own precision, the likelihood as they are.
-        told: int64 (Y, 2): labels, and the view that `x` is in.
-        shown: Where the network may look, (B, 1, H, W); None for everywhere.
+        network: A network made by `expand_over_classes`.
+        x: Images, (B, C, H, W). The network computes in its own precision, the likelihood in that of x.
+        conditions: int64 (Y, 2): labels, and the view that `x` is in.
+        visible: Mask of the network's input, (B, 1, H, W); None for all visible.
     """
-    images, count = len(x), len(told)
-    condition = EveryClass(torch.full((images,), NO_LABEL, device=x.device), told=told)
-    with Growing(images, count):
-        read = x.to(network.to_params.bias.dtype)
-        params = network(read, condition, shown=shown)  # of B Y rows; of B if no label has acted
-    log_prob = network.likelihood(params).log_prob(grow(x, len(params))).sum(dim=(1, 2))
+    images, count = len(x), len(conditions)
+    condition = EveryCondition(torch.full((images,), NO_LABEL, device=x.device), conditions=conditions)
+    with ExpandOverClasses(images, count):
+        params = network(x.to(network.to_params.bias.dtype), condition, visible=visible)
+    # params has B Y rows, or B if the network ignores labels
+    log_prob = network.likelihood(params).log_prob(expand(x, len(params))).sum(dim=(1, 2))
     return log_prob.view(images, -1).expand(images, count)
 
 
-def growing(network: PixelCNN) -> PixelCNN:
-    """The network, around a fusion that lets the batch grow; the weights are the same."""
-    probe = Probe(network.fusion)
-    weight = network.to_params.bias
-    x = weight.new_zeros(1, network.config.channels, *network.config.image_size)
+def expand_over_classes(network: PixelCNN) -> PixelCNN:
+    """The network with a fusion that expands the batch where it acts. The weights are shared."""
+    probe = ProbeFusion(network.fusion)
+    x = network.to_params.bias.new_zeros(1, *network.config.image_shape.chw)
     with torch.no_grad():
-        _around(network, probe)(x, torch.zeros(1, dtype=torch.long, device=x.device))
-    return _around(network, GrowingFusion(network.fusion, frozenset(probe.acting)))
+        _with_fusion(network, probe)(x, torch.zeros(1, dtype=torch.long, device=x.device))
+    return _with_fusion(network, ExpandingFusion(network.fusion, frozenset(probe.acting)))
 
 
-def _around(network: PixelCNN, fusion: Fusion) -> PixelCNN:
-    """The same network around another fusion."""
+def _with_fusion(network: PixelCNN, fusion: Fusion) -> PixelCNN:
+    """A shallow copy of the network with another fusion; all other modules are shared."""
     other = copy.copy(network)
     other._modules = {**network._modules, "fusion": fusion}
     return other
 
 
 @dataclass(frozen=True, kw_only=True)
-class EveryClass(Condition):
-    """Each image is told each of these in turn.
+class EveryCondition(Condition):
+    """Several conditions for each image.
 
     Args:
-        told: Label and view, int64 (Y, 2).
+        conditions: Label and view, int64 (Y, 2).
     """
 
-    told: Tensor
+    conditions: Tensor
 
 
-class Growing(TorchFunctionMode):
-    """Where B images meet B Y rows, a row for each class side by side, the images are repeated to rows.
+class ExpandOverClasses(TorchFunctionMode):
+    """Expands B images to B Y rows, Y adjacent rows per image, where an operation combines both.
 
-    Without it two such tensors could not meet at all, so nothing else changes.
+    Without this mode such an operation would fail, so nothing else changes.
     """
 
     def __init__(self, images: int, classes: int):
@@ -82,26 +81,28 @@ class Growing(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if args and func not in READING_WEIGHTS:
-            listed = isinstance(args[0], tuple | list)  # as in torch.cat
-            met = args[0] if listed else args
-            if any(self.has(part, self.rows) for part in met):
-                met = tuple(grow(part, self.rows) if self.has(part, self.images) else part for part in met)
-                args = (met, *args[1:]) if listed else met
+        if args and func not in WITH_WEIGHTS:
+            is_list = isinstance(args[0], tuple | list)  # as in torch.cat
+            operands = args[0] if is_list else args
+            if any(self.has_batch(part, self.rows) for part in operands):
+                operands = tuple(
+                    expand(part, self.rows) if self.has_batch(part, self.images) else part for part in operands
+                )
+                args = (operands, *args[1:]) if is_list else operands
         return func(*args, **(kwargs or {}))
 
     @staticmethod
-    def has(part: object, batch: int) -> bool:
+    def has_batch(part: object, batch: int) -> bool:
         return isinstance(part, Tensor) and part.ndim == 4 and len(part) == batch
 
 
-def grow(h: Tensor, rows: int) -> Tensor:
-    """(B, ...) -> (B Y, ...), each image Y times; what has grown stays."""
+def expand(h: Tensor, rows: int) -> Tensor:
+    """(B, ...) -> (B Y, ...), each image repeated Y times; a tensor that has B Y rows already is returned unchanged."""
     return h if len(h) == rows else h.repeat_interleave(rows // len(h), dim=0)
 
 
-class Wrapped(Fusion):
-    """A fusion seen through `pass_door`, which all its doors go by; its weights are its own."""
+class WrappedFusion(Fusion):
+    """A fusion around another one, whose weights it shares."""
 
     def __init__(self, fusion: Fusion):
         nn.Module.__init__(self)
@@ -111,55 +112,40 @@ class Wrapped(Fusion):
     def prepare(self, condition: Condition) -> Features:
         return self.fusion.prepare(condition)
 
-    def pass_door(self, door: str, h: Tensor, features: Features, site: Site) -> Tensor:
-        passed: Tensor = getattr(self.fusion, door)(h, features, site)
-        return passed
 
-
-class Probe(Wrapped):
-    """Notes where a fusion acts: at which doors, and where in the network, something else comes out than goes in."""
+class ProbeFusion(WrappedFusion):
+    """Records where a fusion acts: the points and sites at which it returns something other than its input."""
 
     def __init__(self, fusion: Fusion):
         super().__init__(fusion)
-        self.acting: set[tuple[str, Site]] = set()
+        self.acting: set[tuple[ConditioningPoint, Site]] = set()
 
-    def pass_door(self, door: str, h: Tensor, features: Features, site: Site) -> Tensor:
-        passed = super().pass_door(door, h, features, site)
-        if passed is not h:
-            self.acting.add((door, site))
-        return passed
+    def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
+        conditioned = self.fusion.apply_at(point, h, features, site)
+        if conditioned is not h:
+            self.acting.add((point, site))
+        return conditioned
 
 
-class GrowingFusion(Wrapped):
-    """A fusion that prepares each class once, and at the doors where it acts lets the batch grow.
+class ExpandingFusion(WrappedFusion):
+    """Prepares the features of each class once, and expands the batch where the fusion acts.
 
     Args:
         fusion: The fusion.
-        acting: Doors and sites at which it acts.
+        acting: Points and sites at which it acts.
     """
 
-    def __init__(self, fusion: Fusion, acting: frozenset[tuple[str, Site]]):
+    def __init__(self, fusion: Fusion, acting: frozenset[tuple[ConditioningPoint, Site]]):
         super().__init__(fusion)
         self.acting = acting
 
     def prepare(self, condition: Condition) -> Features:
-        assert isinstance(condition, EveryClass)
-        features = super().prepare(Condition(*condition.told.unbind(1)))  # (Y, n, h, w)
+        assert isinstance(condition, EveryCondition)
+        features = super().prepare(Condition(*condition.conditions.unbind(1)))  # (Y, n, h, w)
         return {site: of_class.repeat(len(condition.label), 1, 1, 1) for site, of_class in features.items()}
 
-    def pass_door(self, door: str, h: Tensor, features: Features, site: Site) -> Tensor:
-        if (door, site) not in self.acting:
+    def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
+        if (point, site) not in self.acting:
             return h
         rows = len(next(iter(features.values())))
-        return super().pass_door(door, grow(h, rows), features, site)
-
-
-def _through(door: str) -> Callable[[Wrapped, Tensor, Features, Site], Tensor]:
-    def act(self: Wrapped, h: Tensor, features: Features, site: Site) -> Tensor:
-        return self.pass_door(door, h, features, site)
-
-    return act
-
-
-for _door in DOORS:
-    setattr(Wrapped, _door, _through(_door))
+        return self.fusion.apply_at(point, expand(h, rows), features, site)

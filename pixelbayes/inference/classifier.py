@@ -12,26 +12,26 @@ from pixelbayes.utils.progress import Tracker, no_progress
 
 
 class Density(Protocol):
-    """Anything with log p(x | c)."""
+    """Anything that computes log p(x | c)."""
 
     def log_prob(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Nats, (B,), of images (B, C, H, W) under labels int64 (B,)."""
+        """log p(x | label) of images (B, C, H, W) under labels int64 (B,), shape (B,), in nats."""
 
 
 @runtime_checkable
 class ClassDensity(Protocol):
-    """A density with a way of its own to all classes, faster than one after another; `Scorer` is one."""
+    """A density that computes all classes together, faster than one after another; `Scorer` is one."""
 
     def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
-        """Nats, (B, Y), of images (B, C, H, W) under every class."""
+        """log p(x | c) of images (B, C, H, W) under every class, (B, Y), in nats."""
 
 
 def log_posterior(log_prob: Tensor, log_prior: Tensor, temperature: float = 1.0) -> Tensor:
     """log p(c | x), (B, Y), in nats: log softmax over c of log p(x | c) / T + log p(c).
 
-    Likelihoods of whole images are too sure of the class, each pixel adding its error to that of the others; a
-    temperature above 1 makes up for it (Guo et al., 2017, https://arxiv.org/abs/1706.04599). The prior is left as it
-    is, so that another may take its place.
+    Likelihoods of whole images are overconfident, because the errors of all pixels add up. A temperature above 1
+    corrects that (Guo et al., 2017, https://arxiv.org/abs/1706.04599). It does not affect the prior, which can
+    therefore be replaced.
 
     Args:
         log_prob: log p(x | c), (B, Y), in nats.
@@ -42,12 +42,15 @@ def log_posterior(log_prob: Tensor, log_prior: Tensor, temperature: float = 1.0)
 
 
 class BayesClassifier:
-    """Classifies by p(c | x) = p(x | c) p(c) / sum over c' of p(x | c') p(c'), its likelihoods tempered if so told.
+    """Bayes' rule: p(c | x) = p(x | c) p(c) / sum over c' of p(x | c') p(c'), with an optional temperature.
 
     Args:
-        density: Anything with `log_prob(x, label)`; its `class_log_prob(x, num_classes)` is used if it has one.
+        density: Anything with `log_prob(x, label)`; if it has `class_log_prob(x, num_classes)`, that is used.
         log_prior: log p(c), (Y,), in nats; need not be normalised.
-        temperature: T of `log_posterior`, above 0; 1 is Bayes' rule as it stands.
+        temperature: T of `log_posterior`, above 0; 1 is Bayes' rule itself.
+
+    Raises:
+        ValueError: If the prior is not a vector, or the temperature not above 0.
 
     >>> class Coin:
     ...     def log_prob(self, x, label):  # heads (1) with probability 0.9 under class 0, 0.5 under class 1
@@ -115,15 +118,15 @@ def score(
     """log p(x | c) of many images under every class, computed in batches.
 
     Args:
-        log_prob: From images (B, C, H, W) to nats, (..., B, Y), as `BayesClassifier.log_prob` does.
+        log_prob: Maps images (B, C, H, W) to log-probabilities (..., B, Y), in nats, as `BayesClassifier.log_prob`.
         pixels: uint8 levels, (N, C, H, W).
         levels: L.
-        batch_size: Images at a time.
-        device: Where the density lives.
+        batch_size: Images per batch.
+        device: The device of the density.
         track: Wraps the loop over batches, to show progress.
 
     Returns:
-        Nats, float64 (..., N, Y), on the CPU.
+        log p(x | c), float64 (..., N, Y), in nats, on the CPU.
     """
     parts = [
         log_prob(to_x(pixels[start : start + batch_size].to(device), levels)).double().cpu()

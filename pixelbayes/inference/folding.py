@@ -1,4 +1,4 @@
-"""Weight normalisation, done once."""
+"""Prepares a network for inference: folds weight normalisation, and replaces transposed convolutions."""
 
 import copy
 
@@ -11,7 +11,7 @@ from pixelbayes.models.pixelcnn import PixelCNN
 
 
 def folded(network: PixelCNN) -> PixelCNN:
-    """A copy of the network for use alone: every weight as it convolves, nothing to be learnt any more."""
+    """A copy of the network for inference only, in which every convolution stores its effective weight."""
     network = copy.deepcopy(network).requires_grad_(False).eval()
     for module in network.modules():
         if isinstance(module, Conv2d):
@@ -20,14 +20,14 @@ def folded(network: PixelCNN) -> PixelCNN:
 
 
 class SubpixelConv2d(nn.Module):
-    """What a transposed convolution of stride 2 computes, by a convolution to four times the channels.
+    """A transposed convolution of stride 2, computed as a convolution with four times the channels and a pixel shuffle.
 
-    Shi et al. (2016), https://arxiv.org/abs/1609.05158, section 3.2. Each position of the output reads the same one or
-    two positions of the input, so that it is the same function; on a CPU PyTorch has no fast transposed convolution in
+    Shi et al. (2016), https://arxiv.org/abs/1609.05158, section 3.2. Each output position depends on the same one or
+    two input positions, so both compute the same function. On a CPU PyTorch has no fast transposed convolution in
     bfloat16.
 
     Args:
-        layer: The layer to compute; its weight is taken as it stands.
+        layer: The layer to replace; its weight is copied.
     """
 
     def __init__(self, layer: TransposedConv2d):
@@ -38,7 +38,7 @@ class SubpixelConv2d(nn.Module):
             taps = torch.stack((middle, torch.zeros_like(middle), right, left), dim=-1)
         else:
             taps = weight
-        taps = taps.unflatten(3, (2, -1))  # (in, out, rows, columns, what they read: a position and that to its right)
+        taps = torch.unflatten(taps, 3, (2, -1))  # (in, out, rows, columns, input positions: one, the one to its right)
         self.reach = taps.shape[-1] - 1
         kernel = taps.permute(1, 2, 3, 0, 4).flatten(0, 2).unsqueeze(2)  # (4 out, in, 1, reach + 1)
         self.weight = nn.Parameter(kernel.contiguous(), requires_grad=False)
@@ -49,7 +49,7 @@ class SubpixelConv2d(nn.Module):
 
 
 def with_subpixels(network: nn.Module) -> nn.Module:
-    """Replaces, in place, every transposed convolution of a network that learns no more."""
+    """Replaces every transposed convolution of a network by a `SubpixelConv2d`, in place; for inference only."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, TransposedConv2d):

@@ -1,4 +1,4 @@
-"""One density of several readings of an image: turned whichever way, seen whole and with patches hidden."""
+"""One density from several passes over an image: in several views, with and without masks, by several networks."""
 
 import math
 from collections.abc import Sequence
@@ -7,108 +7,117 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from pixelbayes.images.views import COUNTS, turned
+from pixelbayes.images.views import apply_view
 from pixelbayes.inference.classifier import ClassDensity
 from pixelbayes.models.fusion import Condition
 from pixelbayes.models.pixelcnn import PixelCNN
 
-Combine = Literal["density", "mean"]
+Combine = Literal["mixture", "product"]
+"""How the log-probabilities of several passes are combined; see `combine_log_probs`."""
+
+
+def combine_log_probs(log_prob: Tensor, how: Combine) -> Tensor:
+    """Combines log p(x | c) of several passes, (R, B, Y) -> (B, Y), in nats.
+
+    A view t maps the pixel grid onto itself, so p(t(x) | c, t) is a density of x. The prediction of a network that sees
+    only some pixels is a density too, if the mask is the same for all images. "mixture" is the log of the mean
+    probability, which is again a density, with meaningful bits per dimension. "product" is the mean of the
+    log-probabilities, a product of experts (Hinton, 2002). It is not normalised, but every pass contributes, so it
+    classifies better where the passes make independent errors.
+    """
+    return log_prob.mean(dim=0) if how == "product" else log_prob.logsumexp(dim=0) - math.log(len(log_prob))
 
 
 class ViewDensity(Protocol):
-    """A density of images in a view; `Scorer` is one."""
+    """A density of images in a given view; `Scorer` is one."""
 
-    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0, shown: Tensor | None = None) -> Tensor:
-        """Nats, (B, Y), of images (B, C, H, W) that are in that view, under every class.
+    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0, visible: Tensor | None = None) -> Tensor:
+        """log p(x | c) under every class, (B, Y), in nats.
 
-        Each pixel is told from those before it that are `shown`, (1, H, W), 1 there and 0 elsewhere; None for all.
+        Args:
+            x: Images, (B, C, H, W), already in the view.
+            num_classes: Y.
+            view: The view; 0 for unchanged images.
+            visible: Mask of the network's input, (1, H, W): 1 where it sees the image; None for all visible.
         """
 
 
-class OneByOne:
-    """A network, asked for one class after the other: the oracle of `Scorer` in every view."""
+class ReferenceScorer:
+    """Runs the network once per class. It is the reference for `Scorer`, in every view.
+
+    Args:
+        network: The network.
+    """
 
     def __init__(self, network: PixelCNN):
         self.network = network
 
     @torch.no_grad()
-    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0, shown: Tensor | None = None) -> Tensor:
-        """As `ViewDensity` has it."""
-        label = torch.zeros(len(x), dtype=torch.long, device=x.device)
-        told = [Condition(label + of, label + view) for of in range(num_classes)]
-        where = None if shown is None else shown.expand(len(x), -1, -1, -1)
-        return torch.stack([self.network.log_prob(x, condition, shown=where) for condition in told], dim=1)
+    def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0, visible: Tensor | None = None) -> Tensor:
+        """As in `ViewDensity`."""
+        zeros = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        conditions = [Condition(zeros + label, zeros + view) for label in range(num_classes)]
+        mask = None if visible is None else visible.expand(len(x), -1, -1, -1)
+        return torch.stack([self.network.log_prob(x, condition, visible=mask) for condition in conditions], dim=1)
 
 
-class Viewed:
-    """log p(x | c) over the views of an image, in each of which its pixels are told in another order.
+class MultiView:
+    """log p(x | c) over several views of an image (test-time augmentation), optionally with masked passes.
 
-    With masks it is read by these in every view. What a network says that sees an image whole is its likelihood; what
-    it says by masks leans more on the class, and decides it.
+    Each view presents the pixels in another order. With masks every view is scored once unmasked and once per mask.
+    The unmasked passes give the likelihood of the image. The masked passes depend more on the class, and decide it.
 
     Args:
-        density: Of images in a view; of a network that was told of so many at least.
-        views: V, one of `views.COUNTS`.
-        combine: How; see `combined`.
-        masks: (V M, 1, H, W), M for each view, as `fixed_masks` draws.
+        density: A density of images in a view, of a network conditioned on at least that many views.
+        views: V, one of `images.views.COUNTS`.
+        combine: As in `combine_log_probs`.
+        masks: (V M, 1, H, W), M per view, as drawn by `fixed_masks`.
     """
 
-    def __init__(self, density: ViewDensity, views: int, combine: Combine = "density", masks: Tensor | None = None):
-        if views not in COUNTS:
-            raise ValueError(f"views is {views}, expected one of {COUNTS}")
+    def __init__(self, density: ViewDensity, views: int, combine: Combine = "mixture", masks: Tensor | None = None):
         self.density = density
         self.views = views
-        self.combine = combine
+        self.combine: Combine = combine
         self.masks = () if masks is None else masks.tensor_split(views)
 
-    def reading_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
-        """Of each reading of its own, (V, 1 + M, B, Y), in nats: of each view the whole first, then by its masks."""
-        found = []
+    def pass_log_probs(self, x: Tensor, num_classes: int) -> Tensor:
+        """log p(x | c) of each pass, (V, 1 + M, B, Y), in nats: for each view the unmasked pass, then its masks."""
+        passes = []
         for view in range(self.views):
-            seen = turned(x, torch.full((len(x),), view, device=x.device))
+            viewed = apply_view(x, torch.full((len(x),), view, device=x.device))
             masks = self.masks[view].to(x.device) if self.masks else ()
-            each = [self.density.class_log_prob(seen, num_classes, view, shown) for shown in (None, *masks)]
-            found.append(torch.stack(each))
-        return torch.stack(found)
+            of_view = [self.density.class_log_prob(viewed, num_classes, view, mask) for mask in (None, *masks)]
+            passes.append(torch.stack(of_view))
+        return torch.stack(passes)
 
     def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
-        """Nats, (B, Y), of images (B, C, H, W) as they are, under every class."""
-        return combined(deciding(self.reading_log_prob(x, num_classes)), self.combine)
+        """log p(x | c) of images (B, C, H, W) under every class, (B, Y), in nats."""
+        return combine_log_probs(classifying_passes(self.pass_log_probs(x, num_classes)), self.combine)
 
 
-def deciding(readings: Tensor) -> Tensor:
-    """The readings that tell the class, (R, B, Y), of all, (V, 1 + M, B, Y): those by masks, where there are any."""
-    return (readings[:, 1:] if readings.shape[1] > 1 else readings).flatten(0, 1)
+def classifying_passes(passes: Tensor) -> Tensor:
+    """The passes that decide the class, (V, 1 + M, B, Y) -> (R, B, Y): the masked ones if there are any, else all."""
+    return (passes[:, 1:] if passes.shape[1] > 1 else passes).flatten(0, 1)
 
 
-def combined(log_prob: Tensor, how: Combine) -> Tensor:
-    """One log p(x | c), (B, Y), of those of each reading, (R, B, Y); in nats.
-
-    A view t maps the grid onto itself, so p(t(x) | c, t) is a density of x; so is what a network says that may look
-    at some pixels alone, as long as they are the same for all images. "density" takes the log of the mean of these
-    probabilities: a density too, whose bits per dimension count. "mean" takes the mean of their logarithms, which is
-    none, but lets every reading speak: where they err apart it classifies better (a product of experts; Hinton, 2002).
-    """
-    return log_prob.mean(dim=0) if how == "mean" else log_prob.logsumexp(dim=0) - math.log(len(log_prob))
-
-
-class Ensemble:
-    """log p(x | c) of several networks that know the same classes: a `ClassDensity`, as each of them is.
+class EnsembleDensity:
+    """log p(x | c) of several networks with the same classes, as one `ClassDensity`.
 
     Args:
-        densities: M of them, `Scorer`s say, or what they are in several views.
-        combine: How; see `combined`.
+        densities: One or more densities, such as `Scorer` or `MultiView`.
+        combine: As in `combine_log_probs`.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no density.
     """
 
-    def __init__(self, densities: Sequence[ClassDensity], combine: Combine = "density"):
+    def __init__(self, densities: Sequence[ClassDensity], combine: Combine = "mixture"):
         if not densities:
-            raise ValueError("an ensemble of no density, expected one or more")
+            raise ValueError("densities is empty, expected one or more")
         self.densities = densities
-        self.combine = combine
+        self.combine: Combine = combine
 
     def class_log_prob(self, x: Tensor, num_classes: int) -> Tensor:
-        """Nats, (B, Y), of images (B, C, H, W) under every class."""
-        return combined(torch.stack([each.class_log_prob(x, num_classes) for each in self.densities]), self.combine)
+        """log p(x | c) of images (B, C, H, W) under every class, (B, Y), in nats."""
+        each = torch.stack([density.class_log_prob(x, num_classes) for density in self.densities])
+        return combine_log_probs(each, self.combine)

@@ -1,4 +1,4 @@
-"""Images of which the first pixels are given; sampling draws the others."""
+"""Image completion: the first pixels are known, and sampling draws the others."""
 
 from dataclasses import dataclass
 
@@ -9,45 +9,48 @@ from pixelbayes.images.pixels import to_x
 
 
 @dataclass(frozen=True)
-class Given:
-    """The pixels that are known before sampling begins: the first `known` in raster order.
+class Prefix:
+    """The pixels that are known before sampling: the first `num_known` in raster order.
 
-    Any other choice of pixels is refused: each pixel's distribution is given those before it, so what lies after cannot
-    be taken into account, short of trying all that lies between.
+    Other sets of known pixels are not supported. The model draws each pixel given the pixels before it, so a known
+    pixel that comes later cannot be taken into account without trying all values in between.
 
     Args:
-        pixels: uint8 levels, (B, C, H, W), or (1, C, H, W) for all images of a batch; what is not known is not read.
-        known: How many of the H W pixels.
+        pixels: uint8 levels, (B, C, H, W), or (1, C, H, W) for all images of a batch. Unknown pixels are ignored.
+        num_known: Number of known pixels, 0 to H W.
+
+    Raises:
+        ValueError: If `num_known` is out of range.
     """
 
     pixels: Tensor
-    known: int
+    num_known: int
 
     def __post_init__(self) -> None:
         height, width = self.pixels.shape[-2:]
-        if not 0 <= self.known <= height * width:
-            raise ValueError(f"{self.known} pixels are given as known, expected 0 to {height * width}")
+        if not 0 <= self.num_known <= height * width:
+            raise ValueError(f"num_known is {self.num_known}, expected 0 to {height * width}")
 
     @classmethod
-    def of_mask(cls, pixels: Tensor, mask: Tensor) -> "Given":
-        """From a mask, bool (H, W), True where a pixel is known.
+    def of_mask(cls, pixels: Tensor, mask: Tensor) -> "Prefix":
+        """Converts a mask, bool (H, W), True where a pixel is known.
 
         Raises:
             ValueError: If the known pixels are not the first ones in raster order.
         """
         flat = mask.flatten()
-        known = int(flat.sum())
-        if not bool(flat[:known].all()):
+        num_known = int(flat.sum())
+        if not bool(flat[:num_known].all()):
             row, column = divmod(int(flat.long().argmin()), mask.shape[1])
             raise ValueError(
-                f"the mask knows pixels after (row {row}, column {column}), which it does not know; each pixel is "
-                "drawn given those before it in raster order, so only the first ones can be given"
+                f"the mask has known pixels after the unknown pixel (row {row}, column {column}); only the first "
+                "pixels in raster order can be known, because each pixel is drawn given the pixels before it"
             )
-        return cls(pixels, known)
+        return cls(pixels, num_known)
 
 
-def canvas(given: Given | None, noise: Tensor, levels: int) -> tuple[Tensor, int]:
-    """Images as they stand before the first draw: x, of the shape and precision of `noise`, and its known pixels."""
-    if given is None:
+def canvas(prefix: Prefix | None, noise: Tensor, levels: int) -> tuple[Tensor, int]:
+    """The images before the first draw: x with the shape and precision of `noise`, and the number of known pixels."""
+    if prefix is None:
         return torch.zeros_like(noise), 0
-    return to_x(given.pixels.to(noise.device), levels, noise.dtype).expand_as(noise).clone(), given.known
+    return to_x(prefix.pixels.to(noise.device), levels, noise.dtype).expand_as(noise).clone(), prefix.num_known

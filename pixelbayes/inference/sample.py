@@ -1,16 +1,16 @@
-"""Endless series of images of each class: what people mean by sampling."""
+"""Samples of each class, by seed and index."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pixelbayes.inference.cached import CachedSampler
 from pixelbayes.inference.cached.stepping import STEPS_WORTH_COMPILING
-from pixelbayes.inference.prefix import Given
-from pixelbayes.inference.sampler import sample, sampling_noise
+from pixelbayes.inference.prefix import Prefix
+from pixelbayes.inference.sampler import DEFAULT_SAMPLING, SamplingConfig, sample_reference, sampling_noise
 from pixelbayes.models.pixelcnn import PixelCNN
 from pixelbayes.utils.progress import Tracker, no_progress
 
@@ -19,26 +19,19 @@ def sample_images(
     network: PixelCNN,
     label: Tensor,
     index: Tensor,
+    config: SamplingConfig = DEFAULT_SAMPLING,
     *,
-    seed: int = 0,
-    temperature: float = 1.0,
-    guidance: float = 0.0,
-    given: Given | None = None,
-    batch_size: int = 256,
-    plain: bool = False,
-    compiled: bool | None = None,
+    prefix: Prefix | None = None,
     track: Tracker = no_progress,
 ) -> Tensor:
-    """Images of the endless series of each class that the seed stands for.
+    """Draws given samples: the image of a class with a given index and seed is always the same.
 
     Args:
+        network: The network.
         label: int64 (N,), 0 .. Y-1 or NO_LABEL.
-        index: int64 (N,), which image of its class's series each is; below 2^32.
-        temperature, guidance: As in `sample`.
-        given: Pixels that are known and kept, of one image, the same for all.
-        batch_size: Images drawn at a time, at most; no image depends on it but for rounding.
-        plain: Draw by `sample`, the oracle, rather than by `CachedSampler`.
-        compiled: Whether the cached sampler compiles its step; by default where there is so much to draw that it pays.
+        index: int64 (N,), index of each image among the samples of its class; below 2^32.
+        config: How to draw them; its `count` is not used.
+        prefix: Known pixels of one image, the same for all samples.
         track: Wraps the loop over the rows of all batches, to show progress.
 
     Returns:
@@ -48,54 +41,70 @@ def sample_images(
         ValueError: If there is nothing to draw.
     """
     if not len(label) == len(index) > 0:
-        raise ValueError(f"{len(label)} labels for {len(index)} images, expected one for each of one or more")
+        raise ValueError(f"{len(label)} labels for {len(index)} images, expected one or more of each, as many of both")
     device = next(network.parameters()).device
     label = label.to(device)
     stream = index.to(device) + (label << 32)  # classes never share noise
-    batches = -(-len(label) // batch_size)
-    size = -(-len(label) // batches)  # all batches alike, the last one filled up with its last image
+    batches = -(-len(label) // config.batch_size)
+    size = -(-len(label) // batches)  # all batches have this size; the last one is filled up with its last image
     filled = torch.arange(batches * size, device=device).clamp(max=len(label) - 1)
-    height, width = network.config.image_size
-    if compiled is None:
-        compiled = batches * height * width >= STEPS_WORTH_COMPILING
-    how: dict[str, Any] = {"temperature": temperature, "guidance": guidance}
-    draw: Callable[..., Tensor] = (
-        partial(sample, network, **how) if plain else CachedSampler(network, size, **how, compiled=compiled)
-    )
+    height, width = network.config.image_shape.size
+    compiled = batches * height * width >= STEPS_WORTH_COMPILING if config.compile is None else config.compile
+    draw: Callable[..., Tensor]
+    if config.reference:
+        draw = partial(sample_reference, network, config=config)
+    else:
+        draw = CachedSampler(network, size, replace(config, compile=compiled))
     rows = iter(track(range(batches * height)))
     parts = [
-        draw(label[some], sampling_noise(network, seed, stream[some]), given=given, track=_counted_by(rows))
-        for some in filled.split(size)
+        draw(label[some], sampling_noise(network, config.seed, stream[some]), prefix=prefix, track=_counted_by(rows))
+        for some in torch.split(filled, size)
     ]
-    next(rows, None)  # ends the bar
+    next(rows, None)  # ends the progress bar
     return torch.cat(parts)[: len(label)].cpu()
 
 
-def sample_classes(network: PixelCNN, labels: Sequence[int], count: int, **how: Any) -> Tensor:
-    """The first `count` images of each class, of the endless series that the seed stands for.
+def sample_classes(
+    network: PixelCNN,
+    labels: Sequence[int],
+    config: SamplingConfig = DEFAULT_SAMPLING,
+    *,
+    prefix: Prefix | None = None,
+    track: Tracker = no_progress,
+) -> Tensor:
+    """Draws the first `config.count` samples of each class.
 
     Args:
-        labels: 0 .. Y-1, or NO_LABEL.
-        how: Seed, temperature and the rest, as in `sample_images`.
+        network: The network.
+        labels: 0 .. Y-1, or NO_LABEL; one or more.
+        config: How to draw them.
+        prefix: As in `sample_images`.
+        track: As in `sample_images`.
 
     Returns:
         uint8 levels, (len(labels), count, C, H, W), on the CPU.
 
     Raises:
-        ValueError: If there is nothing to draw.
+        ValueError: If there is no class.
     """
-    if not labels or count < 1:
-        raise ValueError(f"{count} images of {len(labels)} classes, expected at least one of each")
-    label = torch.tensor(labels).repeat_interleave(count)
-    index = torch.arange(count).repeat(len(labels))
-    return sample_images(network, label, index, **how).unflatten(0, (len(labels), count))
+    label = torch.tensor(labels, dtype=torch.long).repeat_interleave(config.count)
+    index = torch.arange(config.count).repeat(len(labels))
+    samples = sample_images(network, label, index, config, prefix=prefix, track=track)
+    return torch.unflatten(samples, 0, (len(labels), config.count))
+
+
+def sample_class(
+    network: PixelCNN,
+    label: int,
+    config: SamplingConfig = DEFAULT_SAMPLING,
+    *,
+    prefix: Prefix | None = None,
+    track: Tracker = no_progress,
+) -> Tensor:
+    """Draws the first `config.count` samples of one class, uint8 (count, C, H, W); else as `sample_classes`."""
+    return sample_classes(network, [label], config, prefix=prefix, track=track)[0]
 
 
 def _counted_by(ticks: Iterator[int]) -> Tracker:
-    """A tracker each of whose steps is one of those of a longer loop."""
+    """A tracker that advances a longer loop by one at each of its steps."""
     return lambda items: (item for item, _ in zip(items, ticks, strict=False))
-
-
-def sample_class(network: PixelCNN, label: int, count: int, **how: Any) -> Tensor:
-    """The first `count` images of one class, uint8 (count, C, H, W); arguments as in `sample_classes`."""
-    return sample_classes(network, [label], count, **how)[0]

@@ -1,69 +1,102 @@
-"""Ancestral sampling, pixel by pixel: the plain path, and the oracle of every faster one."""
+"""Ancestral sampling, pixel by pixel: the reference implementation that every faster sampler must agree with."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pixelbayes.images.pixels import to_pixels
-from pixelbayes.inference.prefix import Given, canvas
+from pixelbayes.inference.prefix import Prefix, canvas
 from pixelbayes.models.fusion import Condition
 from pixelbayes.models.pixelcnn import PixelCNN
+from pixelbayes.utils.config_docs import documented
+from pixelbayes.utils.errors import check_fields
 from pixelbayes.utils.progress import Tracker, no_progress
 from pixelbayes.utils.randomness import Key
 
 
+@documented
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How samples are drawn.
+
+    Raises:
+        InputError: If a value is out of its range.
+    """
+
+    count: int = 25
+    """samples per class"""
+    seed: int = 0
+    """random seed"""
+    temperature: float = 1.0
+    """T of p^(1/T) over the levels of each colour; 1 samples the model itself"""
+    guidance: float = 0.0
+    """w of classifier-free guidance, see `Likelihood.sample`; requires a network trained with label dropout"""
+    batch_size: int = 256
+    """images drawn at a time, at most; the images do not depend on it, except for rounding"""
+    reference: bool = False
+    """use the reference sampler, which runs the whole network for every pixel"""
+    compile: bool | None = None
+    """compile the step of the cached sampler; None compiles it if there are enough samples to draw"""
+
+    def __post_init__(self) -> None:
+        check_fields(self, ("count", "batch_size"), lambda n: n >= 1, "at least 1")
+        check_fields(self, ("temperature",), lambda t: t > 0, "a number above 0")
+
+
+DEFAULT_SAMPLING = SamplingConfig()
+
+
 def sampling_noise(network: PixelCNN, seed: int, index: Tensor, step: int = 0) -> Tensor:
-    """One uniform number in [0, 1) for each colour value of each image, (B, C, H, W), in the network's precision.
+    """One uniform number in [0, 1) per colour value of each image, (B, C, H, W), in the network's precision.
 
     Args:
-        index: int64 (B,), which images of the endless series that (seed, step) stands for.
+        network: The network that will draw the images.
+        seed: Random seed.
+        index: int64 (B,), index of each image among those of the same seed and step.
+        step: Separates independent sets of images with the same seed.
     """
     weight = next(network.parameters())
     key = Key.of(seed, "sampling", step, index.to(weight.device))
-    return key.uniform(network.config.channels, *network.config.image_size, dtype=weight.dtype)
+    return key.uniform(*network.config.image_shape.chw, dtype=weight.dtype)
 
 
 @torch.no_grad()
-def sample(
+def sample_reference(
     network: PixelCNN,
     condition: Condition | Tensor | None,
     noise: Tensor,
+    config: SamplingConfig = DEFAULT_SAMPLING,
     *,
-    temperature: float = 1.0,
-    guidance: float = 0.0,
-    given: Given | None = None,
+    prefix: Prefix | None = None,
     track: Tracker = no_progress,
 ) -> Tensor:
-    """Images drawn from p(x | condition), each pixel from its distribution given the pixels before it.
+    """Draws images from p(x | condition), each pixel from its distribution given the pixels before it.
 
-    Runs the whole network once for each pixel. The image is a function of the noise and the condition alone, so it does
-    not depend on the batch it is drawn in.
+    The whole network runs once per pixel. An image is a function of its noise and its condition only, so it does not
+    depend on the other images of the batch.
 
     Args:
         network: The network.
         condition: Labels, int64 (B,); or a Condition; None for no label.
         noise: Uniform numbers in [0, 1), (B, C, H, W), as from `sampling_noise`.
-        temperature: T of p^(1/T) over the levels of each colour; 1 samples the model as it is.
-        guidance: w of classifier-free guidance, `Likelihood.sample`; asks for a network trained with label dropout.
-        given: Pixels that are known, and kept.
+        config: Its temperature and guidance are used.
+        prefix: Known pixels, which are not drawn.
         track: Wraps the loop over rows, to show progress.
 
     Returns:
         uint8 levels, (B, C, H, W).
-
-    Raises:
-        ValueError: If the temperature is not above 0.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}, expected a number above 0")
     height, width = noise.shape[-2:]
-    x, known = canvas(given, noise, network.config.levels)
+    levels = network.config.image_shape.levels
+    x, num_known = canvas(prefix, noise, levels)
     for row in track(range(height)):
         for column in range(width):
-            if row * width + column < known:
+            if row * width + column < num_known:
                 continue
             here = (..., slice(row, row + 1), slice(column, column + 1))
-            told = network.likelihood(network(x, condition)[here])  # of params (B, P, 1, 1)
-            untold = network.likelihood(network(x, None)[here]) if guidance else None
-            drawn = told.sample(noise[here], temperature, guide=untold, guidance=guidance)
+            conditional = network.likelihood(network(x, condition)[here])  # of params (B, P, 1, 1)
+            unconditional = network.likelihood(network(x, None)[here]) if config.guidance else None
+            drawn = conditional.sample(noise[here], config.temperature, guide=unconditional, guidance=config.guidance)
             x[here] = drawn.to(x.dtype)
-    return to_pixels(x, network.config.levels)
+    return to_pixels(x, levels)

@@ -1,59 +1,61 @@
-"""How far chance moves a figure: test sets drawn again from the one there is."""
+"""Confidence intervals by bootstrap resampling of the test images."""
 
 import torch
 from torch import Tensor
 
 RESAMPLES = 1000
-NUMBERS_AT_A_TIME = 2**22  # 32 MiB in float64, whatever the number of images
+MAX_ELEMENTS = 2**22  # of a temporary tensor, 32 MiB in float64 whatever the number of images
 
 Interval = tuple[float, float]
+"""Lower and upper bound."""
 
 
-def portions(resamples: int, n: int) -> list[int]:
-    """Resamples of n images to hold in memory together.
+def chunk_sizes(resamples: int, n: int) -> list[int]:
+    """Splits the resamples of n images into chunks of at most MAX_ELEMENTS elements.
 
-    >>> portions(5, n=2**21)
+    >>> chunk_sizes(5, n=2**21)
     [2, 2, 1]
     """
-    size = max(1, NUMBERS_AT_A_TIME // n)
+    size = max(1, MAX_ELEMENTS // n)
     return [min(size, resamples - start) for start in range(0, resamples, size)]
 
 
 def resampled_means(values: Tensor, generator: torch.Generator, resamples: int = RESAMPLES) -> Tensor:
-    """Means over as many images, drawn with replacement (Efron, 1979, Bootstrap methods).
+    """Means over n images drawn with replacement from the n images (Efron, 1979, Bootstrap methods).
 
     Args:
         values: What each image contributes to each of V means, float64 (n, V).
-        generator: What the draws come from.
-        resamples: R.
+        generator: Source of randomness.
+        resamples: R, number of resamples.
 
     Returns:
         (R, V).
     """
     n = len(values)
     means = []
-    for portion in portions(resamples, n):
-        drawn = torch.randint(n, (portion, n), generator=generator)
-        counts = torch.zeros(portion, n, dtype=values.dtype).scatter_add(
-            1, drawn, values.new_ones(()).expand(drawn.shape)
-        )
+    for size in chunk_sizes(resamples, n):
+        drawn = torch.randint(n, (size, n), generator=generator)
+        counts = torch.zeros(size, n, dtype=values.dtype).scatter_add(1, drawn, values.new_ones(()).expand(drawn.shape))
         means.append(counts @ values / n)
     return torch.cat(means)
 
 
-def percentile_interval(draws: Tensor) -> Interval:
-    """The middle 95% of a figure's resampled values, (R,)."""
-    low, high = draws.quantile(
-        draws.new_tensor([0.025, 0.975]), interpolation="nearest"
-    ).tolist()  # draws may be infinite
+def percentile_interval(resampled: Tensor) -> Interval:
+    """The middle 95% of the resampled values of a metric, (R,)."""
+    # "nearest", because linear interpolation between infinite values is NaN
+    low, high = resampled.quantile(resampled.new_tensor([0.025, 0.975]), interpolation="nearest").tolist()
     return low, high
 
 
-def basic_interval(estimate: float, draws: Tensor) -> Interval:
-    """95% interval of a figure that is biased, cut off at 0: as far below the estimate as resampling goes above it.
+def basic_interval(estimate: float, resampled: Tensor) -> Interval:
+    """95% interval of a biased metric that is at least 0: the percentile interval, reflected at the estimate.
 
-    Davison and Hinkley (1997), Bootstrap methods and their application, Eq. 5.6. A mean of absolute values grows when
-    its images are drawn again; the percentile interval would double that bias, and leave out the truth where it is 0.
+    Davison and Hinkley (1997), Bootstrap methods and their application, Eq. 5.6. Resampling increases a mean of
+    absolute values. The percentile interval would contain this bias twice and exclude a true value of 0.
+
+    Args:
+        estimate: The metric on the test images.
+        resampled: The metric on each resample, (R,).
     """
-    low, high = percentile_interval(draws)
+    low, high = percentile_interval(resampled)
     return max(0.0, 2 * estimate - high), max(0.0, 2 * estimate - low)

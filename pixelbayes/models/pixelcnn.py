@@ -1,4 +1,4 @@
-"""Class-conditional PixelCNN++: the paper's figure 2, read top to bottom.
+"""Class-conditional PixelCNN++. The network follows figure 2 of the paper from top to bottom.
 
 Salimans, Karpathy, Chen and Kingma (2017), PixelCNN++, https://arxiv.org/abs/1701.05517.
 """
@@ -12,13 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelbayes.images.shape import ImageShape
 from pixelbayes.images.views import COUNTS
+from pixelbayes.models.conditioning import (
+    INPUT_SITE,
+    OUTPUT_SITE,
+    STEM_SITES,
+    Conditioning,
+    ConditioningPoint,
+    Features,
+    Site,
+)
 from pixelbayes.models.context_dropout import context_mask
 from pixelbayes.models.fusion import Condition, FusionShape, ViewFiLM, fusion_maker
-from pixelbayes.models.fusion.base import INPUT, OUTPUT, STEM, Features, Site
 from pixelbayes.models.layers import (
     Conv2d,
-    Doors,
     DownRightShiftedConv2d,
     DownRightShiftedTransposedConv2d,
     DownShiftedConv2d,
@@ -28,105 +36,107 @@ from pixelbayes.models.layers import (
     right_shift,
 )
 from pixelbayes.models.likelihood import LIKELIHOODS, Likelihood
-from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.config_docs import documented
+from pixelbayes.utils.errors import InputError, check_fields
 from pixelbayes.utils.randomness import Key
 
-Stacks = tuple[Tensor, Tensor]  # features of the vertical and of the horizontal stack, (B, F, h, w) each
+Stacks = tuple[Tensor, Tensor]
+"""Features of the vertical and of the horizontal stack, (B, F, h, w) each."""
 
-RESOLUTIONS = 3  # the image's own, a half and a quarter of it
+RESOLUTIONS = 3  # full, half and quarter size
 VERTICAL_KERNEL = (2, 3)
 HORIZONTAL_KERNEL = (2, 2)
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What one chooses of a network; the rest follows from the data."""
+    """The choices that define a network, apart from what follows from the data."""
 
-    fusion: tuple[str, ...] | str = "film"  # how the label enters: a key of FUSIONS, or several, which compose
-    num_filters: int = 40  # F, width of both stacks
-    num_blocks: int = 1  # GatedResNets per stack and resolution; on the way up one more where sizes have doubled
-    likelihood: Literal["logistics", "categorical"] = "logistics"  # a mixture of logistics, a softmax over levels
-    num_mixtures: int = 5  # K, logistics per pixel
-    dropout: float = 0.5  # probability of dropping an activation
-    context_dropout: float = 0.0  # probability of hiding a patch of the image, in training, from what must tell it
-    context_patch: int = 1  # side of those patches, in pixels
-    normalise: bool = False  # the network reads x less the training images' mean, over their deviation, by channel
-    views: int = 1  # ways an image may be turned that the network is told of: 1, 2, 4, or, if it is square, 8
-    tell_changed: bool = False  # the network is told whether an image was augmented, so that clean ones stay sharp
-    weight_norm: bool = True  # weights as gain times direction, set from the first batch; blamed by some for NaNs
+    fusion: tuple[str, ...] | str = "film"
+    """how the label enters the network: a key of FUSIONS, or several, which are composed"""
+    num_filters: int = 40
+    """F, width of both stacks"""
+    num_blocks: int = 1
+    """GatedResNets per stack and resolution; the up path has one more at full and at half size"""
+    likelihood: Literal["logistics", "categorical"] = "logistics"
+    """a discretised mixture of logistics, or a softmax over the levels"""
+    num_mixtures: int = 5
+    """K, logistics per pixel"""
+    dropout: float = 0.5
+    """probability of dropping each activation inside a block"""
+    context_dropout: float = 0.0
+    """probability of masking each input patch during training"""
+    context_patch: int = 1
+    """side of the masked patches, in pixels"""
+    normalise: bool = False
+    """standardise the input per channel with the training mean and standard deviation"""
+    views: int = 1
+    """number of flips and rotations the network is conditioned on: 1, 2, 4 or, for square images, 8"""
+    condition_on_augmentation: bool = False
+    """condition the network on whether an image was augmented, so that it models clean images separately"""
+    weight_norm: bool = True
+    """weight normalisation with data-dependent initialisation; switch it off if the loss becomes NaN"""
 
     def __post_init__(self) -> None:
-        fusion_maker(self.fusion)  # says what is wrong with it
+        fusion_maker(self.fusion)  # raises if the name is wrong
         if self.likelihood not in LIKELIHOODS:
             raise InputError(f"likelihood is {self.likelihood!r}, expected one of: {', '.join(LIKELIHOODS)}")
-        for name in ("num_filters", "num_blocks", "num_mixtures", "context_patch"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("dropout", "context_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected a probability of at least 0 and below 1")
-        if self.views not in COUNTS:
-            raise InputError(f"views is {self.views}, expected one of {', '.join(map(str, COUNTS))}")
+        counts = ("num_filters", "num_blocks", "num_mixtures", "context_patch")
+        check_fields(self, counts, lambda n: n >= 1, "at least 1")
+        probabilities = ("dropout", "context_dropout")
+        check_fields(self, probabilities, lambda p: 0 <= p < 1, "a probability of at least 0 and below 1")
+        check_fields(self, ("views",), COUNTS.__contains__, f"one of {', '.join(map(str, COUNTS))}")
 
     @property
-    def tellings(self) -> int:
-        """What the network may be told of an image besides its class: a view, twice as many if it may be changed."""
-        return self.views * (1 + self.tell_changed)
+    def num_conditions(self) -> int:
+        """Number of values of `Condition.view`: the views, twice as many with `condition_on_augmentation`."""
+        return self.views * (1 + self.condition_on_augmentation)
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class PixelCNNConfig(Architecture):
-    """Everything that shapes a network."""
+    """Everything that determines a network."""
 
-    num_classes: int  # Y; labels are 0 .. Y-1; 0 for a network without labels
-    channels: int = 3  # C, 1 or 3
-    levels: int = 256  # L, values a colour can take, 2 to 256
-    image_size: tuple[int, int] = (32, 32)  # H, W: what whole-image fusions and sampling need to know
-    mean: tuple[float, ...] = (0.0,)  # of x, for each channel or for all: the network reads (x - mean) / std;
-    std: tuple[float, ...] = (1.0,)  # the likelihood does not change
+    num_classes: int
+    """Y; labels are 0 .. Y-1; 0 for a network without labels"""
+    image_shape: ImageShape
+    """height and width for whole-image fusions and sampling; channels and levels"""
+    mean: tuple[float, ...] = (0.0,)
+    """mean of x, one number or one per channel; the network's input is (x - mean) / std, the likelihood is of x"""
+    std: tuple[float, ...] = (1.0,)
+    """standard deviation of x, one number or one per channel"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_classes < 0:
-            raise InputError(f"num_classes is {self.num_classes}, expected 0 or more")
-        if self.channels not in (1, 3):
-            raise InputError(f"channels is {self.channels}, expected 1 (grey) or 3 (colour)")
-        if not 2 <= self.levels <= 256:
-            raise InputError(f"levels is {self.levels}, expected 2 to 256")
-        if len(self.image_size) != 2 or min(self.image_size) < 1:
-            raise InputError(f"image_size is {tuple(self.image_size)}, expected a height and a width of at least 1")
-        for name in ("mean", "std"):
-            if len(getattr(self, name)) not in (1, self.channels):
-                raise InputError(f"{name} has {len(getattr(self, name))} numbers, expected 1 or {self.channels}")
-        if self.views > 4 and self.image_size[0] != self.image_size[1]:
-            raise InputError(f"views is {self.views}, expected at most 4 of images that are not square")
-        if min(self.std) <= 0:
-            raise InputError(f"std is {tuple(self.std)}, expected numbers above 0")
-
-    @property
-    def dims(self) -> int:
-        """Numbers in an image, C H W."""
-        return self.channels * self.image_size[0] * self.image_size[1]
+        check_fields(self, ("num_classes",), lambda n: n >= 0, "0 or more")
+        channels = self.image_shape.channels
+        expected = "one number" if channels == 1 else f"one number or {channels}"
+        check_fields(self, ("mean", "std"), lambda numbers: len(numbers) in (1, channels), expected)
+        check_fields(self, ("std",), lambda std: min(std) > 0, "numbers above 0")
+        if self.views > 4 and not self.image_shape.is_square:
+            raise InputError(f"views is {self.views}, expected at most 4 because the images are not square")
 
 
 class BlockPair(nn.Module):
-    """A GatedResNet of each stack; the horizontal one reads the vertical, so that a pixel sees all rows above."""
+    """One GatedResNet per stack. The horizontal block also receives the vertical features, the rows above a pixel."""
 
     def __init__(self, config: Architecture, site: Site):
         super().__init__()
         self.vertical_site = site
         self.horizontal_site = site._replace(stack="horizontal")
-        rising = site.path == "up"  # on the way up both stacks also read what the way down has kept
+        has_skip = site.path == "up"  # blocks of the up path receive the skip connections of the down path
         width = config.num_filters
         block = partial(GatedResNet, num_filters=width, dropout=config.dropout, weight_norm=config.weight_norm)
-        self.vertical = block(DownShiftedConv2d, VERTICAL_KERNEL, shortcut_channels=width if rising else 0)
+        self.vertical = block(DownShiftedConv2d, VERTICAL_KERNEL, shortcut_channels=width if has_skip else 0)
         self.horizontal = block(
-            DownRightShiftedConv2d, HORIZONTAL_KERNEL, shortcut_channels=2 * width if rising else width
+            DownRightShiftedConv2d, HORIZONTAL_KERNEL, shortcut_channels=2 * width if has_skip else width
         )
 
 
 class Resample(nn.Module):
-    """A convolution of each stack that halves or doubles height and width."""
+    """One convolution per stack that halves or doubles height and width."""
 
     def __init__(self, config: Architecture, vertical: type[Conv2d], horizontal: type[Conv2d]):
         super().__init__()
@@ -141,8 +151,8 @@ class Resample(nn.Module):
 class PixelCNN(nn.Module):
     """Maps an image and a condition to the parameters of each pixel's distribution given the pixels before it.
 
-    Before means raster order: rows from the top, each from the left. The network takes images of any height and width,
-    unless its fusion is tied to one.
+    The pixels are in raster order: rows from top to bottom, each row from left to right. The network takes images of
+    any height and width, unless its fusion requires one size.
     """
 
     mean: Tensor
@@ -153,14 +163,13 @@ class PixelCNN(nn.Module):
         self.config = config
         width, norm = config.num_filters, config.weight_norm
 
-        # as the authors: n blocks at each resolution on the way down; n, n+1, n+1 on the way up, as what is kept asks
+        # as in the authors' code: n blocks per resolution in the down path; n, n+1, n+1 in the up path, one per skip
         n = config.num_blocks
         down = [[Site("down", "vertical", r, i) for i in range(n)] for r in range(RESOLUTIONS)]
         up = [[Site("up", "vertical", r, i) for i in range(n + (r < RESOLUTIONS - 1))] for r in range(RESOLUTIONS)]
         shape = FusionShape(
             num_classes=config.num_classes,
-            channels=config.channels,
-            image_size=config.image_size,
+            image_shape=config.image_shape,
             num_filters=width,
             blocks=tuple(
                 site._replace(stack=stack)
@@ -169,25 +178,27 @@ class PixelCNN(nn.Module):
                 for stack in ("vertical", "horizontal")
             ),
         )
-        told = (partial(ViewFiLM, views=config.tellings),) if config.tellings > 1 else ()
-        self.fusion = fusion_maker(config.fusion, *told)(shape)
+        more = (partial(ViewFiLM, num_conditions=config.num_conditions),) if config.num_conditions > 1 else ()
+        self.fusion = fusion_maker(config.fusion, *more)(shape)
         self.register_buffer("mean", torch.tensor(config.mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(-1, 1, 1), persistent=False)
 
-        channels = config.channels + self.fusion.input_channels + 1
+        channels = config.image_shape.channels + self.fusion.input_channels + 1
         self.stem_vertical = DownShiftedConv2d(channels, width, VERTICAL_KERNEL, weight_norm=norm)
         self.stem_above = DownShiftedConv2d(channels, width, (1, 3), weight_norm=norm)
         self.stem_left = DownRightShiftedConv2d(channels, width, (2, 1), weight_norm=norm)
         self.down = nn.ModuleList(nn.ModuleList(BlockPair(config, site) for site in sites) for sites in down)
         self.up = nn.ModuleList(nn.ModuleList(BlockPair(config, site) for site in sites) for sites in up)
-        self.shrink = nn.ModuleList(
+        self.downsample = nn.ModuleList(
             Resample(config, DownShiftedConv2d, DownRightShiftedConv2d) for _ in range(RESOLUTIONS - 1)
         )
-        self.grow = nn.ModuleList(
+        self.upsample = nn.ModuleList(
             Resample(config, DownShiftedTransposedConv2d, DownRightShiftedTransposedConv2d)
             for _ in range(RESOLUTIONS - 1)
         )
-        num_params = LIKELIHOODS[config.likelihood].num_params(config.channels, config.levels, config.num_mixtures)
+        num_params = LIKELIHOODS[config.likelihood].num_params(
+            config.image_shape.channels, config.image_shape.levels, config.num_mixtures
+        )
         self.to_params = Conv2d(width + self.fusion.output_channels, num_params, weight_norm=norm)
 
     def forward(
@@ -195,90 +206,100 @@ class PixelCNN(nn.Module):
         x: Tensor,
         condition: Condition | Tensor | None = None,
         key: Key | None = None,
-        shown: Tensor | None = None,
+        visible: Tensor | None = None,
     ) -> Tensor:
         """Parameters of every pixel's distribution.
 
         Args:
             x: Images, (B, C, H, W), on their levels in [-1, 1].
             condition: Labels, int64 (B,); or a Condition; None for no label.
-            key: Randomness of dropout, a stream for each image; None switches dropout off.
-            shown: Where the network may look, 1 there and 0 elsewhere, (B, 1, H, W); what is not given context dropout
-                draws by the key, and without a key it may look everywhere.
+            key: Random key of dropout, one stream per image; None disables dropout.
+            visible: Mask of the input, (B, 1, H, W): 1 where the network sees the image and 0 elsewhere. If None,
+                context dropout draws it from the key; without a key everything is visible.
 
         Returns:
-            `params`, (B, P, H, W); those at a pixel depend on the pixels before it alone.
+            `params`, (B, P, H, W); those of a pixel depend only on the pixels before it.
         """
         height, width = x.shape[-2:]
         features = self.fusion.prepare(Condition.of(condition, len(x), x.device))
-        if torch.is_autocast_enabled(x.device.type):  # else what a feature touches would be float32 from there on
+        if torch.is_autocast_enabled(x.device.type):
+            # otherwise float32 features would raise the precision of everything computed after them
             half = torch.get_autocast_dtype(x.device.type)
             features = {site: feature.to(half) for site, feature in features.items()}
 
-        if shown is None and key is not None and self.config.context_dropout:
-            shown = context_mask(key, self.config.context_dropout, self.config.context_patch, height, width)
-        stacks = self.stem(x, features, shown)
-        kept = [stacks]
+        if visible is None and key is not None and self.config.context_dropout:
+            visible = context_mask(key, self.config.context_dropout, self.config.context_patch, height, width)
+        stacks = self.stem(x, features, visible)
+        skips = [stacks]
         for resolution in range(RESOLUTIONS):
             for pair in pairs(self.down[resolution]):
                 stacks = self.run_pair(pair, stacks, features, key)
-                kept.append(stacks)
+                skips.append(stacks)
             if resolution < RESOLUTIONS - 1:
-                stacks = self.shrink[resolution](stacks)
-                kept.append(stacks)
+                stacks = self.downsample[resolution](stacks)
+                skips.append(stacks)
 
-        kept.pop()
+        skips.pop()
         for resolution in reversed(range(RESOLUTIONS)):
             for pair in pairs(self.up[resolution]):
-                stacks = self.run_pair(pair, stacks, features, key, kept.pop())
+                stacks = self.run_pair(pair, stacks, features, key, skips.pop())
             if resolution > 0:
-                stacks = self.grow[resolution - 1](stacks)
+                stacks = self.upsample[resolution - 1](stacks)
 
         return self.head(stacks[1], features)[:, :, :height, :width]
 
-    def stem(self, x: Tensor, features: Features, shown: Tensor | None = None) -> Stacks:
-        """The way in: padding, and the first convolutions, shifted."""
+    def stem(self, x: Tensor, features: Features, visible: Tensor | None = None) -> Stacks:
+        """Padding and the first convolutions, shifted so that a pixel does not see itself."""
         height, width = x.shape[-2:]
         multiple = 2 ** (RESOLUTIONS - 1)
-        x = F.pad(self.read(x, features, shown), (0, -width % multiple, 0, -height % multiple))
+        x = F.pad(self.stem_input(x, features, visible), (0, -width % multiple, 0, -height % multiple))
         x = x.contiguous(memory_format=torch.channels_last)
         vertical = down_shift(self.stem_vertical(x))  # the rows above
         above = down_shift(self.stem_above(x))  # the row above
         horizontal = above + right_shift(self.stem_left(x))  # and the pixel to the left
-        return self.fusion.at_stem(vertical, features, STEM[0]), self.fusion.at_stem(horizontal, features, STEM[1])
+        return self.condition_stem(vertical, features, 0), self.condition_stem(horizontal, features, 1)
 
-    def read(self, x: Tensor, features: Features, shown: Tensor | None = None) -> Tensor:
-        """What the first convolutions see of an image, where it is shown: affine map, input door, ones channel."""
-        x = self.fusion.at_input((x - self.mean) / self.std, features, INPUT)
-        ones = x.new_ones(len(x), 1, *x.shape[2:])  # tells black pixels from padding
-        seen = torch.cat((x, ones), dim=1)
-        return seen if shown is None else seen * shown.to(seen)  # hidden pixels look like those outside of the image
+    def stem_input(self, x: Tensor, features: Features, visible: Tensor | None = None) -> Tensor:
+        """The input of the first convolutions: standardised image, conditioning at INPUT, ones channel, mask."""
+        x = self.fusion.apply_at(ConditioningPoint.INPUT, (x - self.mean) / self.std, features, INPUT_SITE)
+        ones = x.new_ones(len(x), 1, *x.shape[2:])  # distinguishes black pixels from padding
+        padded = torch.cat((x, ones), dim=1)
+        return padded if visible is None else padded * visible.to(padded)  # masked pixels look like padding
+
+    def condition_stem(self, h: Tensor, features: Features, stack: int) -> Tensor:
+        """Conditioning at STEM of the vertical (0) or the horizontal (1) stack."""
+        return self.fusion.apply_at(ConditioningPoint.STEM, h, features, STEM_SITES[stack])
 
     def head(self, h: Tensor, features: Features) -> Tensor:
-        """The way out: output door and last layer, (B, F, H, W) -> (B, P, H, W)."""
-        h = F.elu(self.fusion.at_output(h, features, OUTPUT))
-        return self.to_params(h.contiguous())  # the likelihood takes parameters one by one, so each as a map
+        """Conditioning at OUTPUT and the last layer, (B, F, H, W) -> (B, P, H, W)."""
+        h = F.elu(self.fusion.apply_at(ConditioningPoint.OUTPUT, h, features, OUTPUT_SITE))
+        params: Tensor = self.to_params(h.contiguous())  # contiguous, because the likelihood indexes the channels
+        return params
 
     def run_pair(
-        self, pair: BlockPair, stacks: Stacks, features: Features, key: Key | None, kept: Stacks | None = None
+        self, pair: BlockPair, stacks: Stacks, features: Features, key: Key | None, skips: Stacks | None = None
     ) -> Stacks:
-        """One block of each stack; `kept` are the short-cuts from the way down."""
+        """One block per stack; `skips` are the features of the down path at the same resolution."""
         vertical = pair.vertical(
-            stacks[0], kept and kept[0], self.doors(features, pair.vertical_site), fold(key, pair.vertical_site)
+            stacks[0],
+            None if skips is None else skips[0],
+            self.conditioning(features, pair.vertical_site),
+            fold(key, pair.vertical_site),
         )
-        beside = vertical if kept is None else torch.cat((vertical, kept[1]), dim=1)
+        shortcut = vertical if skips is None else torch.cat((vertical, skips[1]), dim=1)
         horizontal = pair.horizontal(
-            stacks[1], beside, self.doors(features, pair.horizontal_site), fold(key, pair.horizontal_site)
+            stacks[1], shortcut, self.conditioning(features, pair.horizontal_site), fold(key, pair.horizontal_site)
         )
         return vertical, horizontal
 
-    def doors(self, features: Features, site: Site) -> Doors:
-        """The fusion's doors at a block, as functions of the features that pass there."""
-        return Doors(*(partial(getattr(self.fusion, door), features=features, site=site) for door in Doors._fields))
+    def conditioning(self, features: Features, site: Site) -> Conditioning:
+        """The fusion at one block, as a function of the conditioning point and h."""
+        return partial(self.fusion.apply_at, features=features, site=site)
 
     def likelihood(self, params: Tensor) -> Likelihood:
-        kind: Any = LIKELIHOODS[self.config.likelihood]  # each takes params, channels and levels
-        likelihood: Likelihood = kind(params, self.config.channels, self.config.levels)
+        """The distribution of each pixel with these parameters, (B, P, h, w)."""
+        kind: Any = LIKELIHOODS[self.config.likelihood]
+        likelihood: Likelihood = kind(params, self.config.image_shape.channels, self.config.image_shape.levels)
         return likelihood
 
     def log_prob(
@@ -286,29 +307,29 @@ class PixelCNN(nn.Module):
         x: Tensor,
         condition: Condition | Tensor | None = None,
         key: Key | None = None,
-        shown: Tensor | None = None,
+        visible: Tensor | None = None,
     ) -> Tensor:
         """log p(x | condition) of whole images, (B,), in nats; arguments as in `forward`."""
-        return self.pixel_log_prob(x, condition, key, shown).sum(dim=(1, 2))
+        return self.pixel_log_prob(x, condition, key, visible).sum(dim=(1, 2))
 
     def pixel_log_prob(
         self,
         x: Tensor,
         condition: Condition | Tensor | None = None,
         key: Key | None = None,
-        shown: Tensor | None = None,
+        visible: Tensor | None = None,
     ) -> Tensor:
         """log p(x_i | x_<i, condition) of every pixel given those before it, (B, H, W), in nats."""
-        return self.likelihood(self(x, condition, key, shown)).log_prob(x)
+        return self.likelihood(self(x, condition, key, visible)).log_prob(x)
 
 
 def pairs(level: nn.Module) -> Iterable[BlockPair]:
-    """The blocks of one resolution, in the order in which they run."""
+    """The blocks of one resolution, in the order of the computation."""
     return cast(Iterable[BlockPair], level)
 
 
 def fold(key: Key | None, site: Site) -> Key | None:
-    """The block's own stream of the key."""
+    """A separate key for each block."""
     if key is None:
         return None
     word = 0

@@ -1,21 +1,26 @@
-"""A residual network that names the class of an image: what a generative classifier is measured against."""
+"""A residual network that classifies images: the dedicated classifier that a generative classifier is compared with."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from pixelbayes.images.shape import ImageShape
+from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import InputError
 
-LARGE = 48  # pixels of the shorter side, from which on the stem halves the image
+LARGE = 48  # from this many pixels on the shorter side, the stem halves the image
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ResNetArchitecture:
-    """What one chooses of the network."""
+    """The choices that define the network, apart from what follows from the data."""
 
-    widths: tuple[int, ...] = (32, 64, 128)  # channels of each stage; each after the first halves height and width
-    blocks: tuple[int, ...] = (1, 2, 3)  # residual blocks of each stage
+    widths: tuple[int, ...] = (32, 64, 128)
+    """channels of each stage; each stage after the first halves height and width"""
+    blocks: tuple[int, ...] = (1, 2, 3)
+    """residual blocks of each stage"""
 
     def __post_init__(self) -> None:
         if not self.widths or len(self.widths) != len(self.blocks):
@@ -24,26 +29,27 @@ class ResNetArchitecture:
             raise InputError(f"widths are {self.widths} and blocks {self.blocks}, expected 1 or more for each stage")
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ResNetConfig(ResNetArchitecture):
-    """The network whole: the choices, and what the data decide."""
+    """Everything that determines a network."""
 
-    num_classes: int  # Y; labels are 0 .. Y-1
-    channels: int = 3  # C
-    levels: int = 256  # values a colour can take
-    image_size: tuple[int, int] = (32, 32)  # H, W
+    num_classes: int
+    """Y; labels are 0 .. Y-1"""
+    image_shape: ImageShape
+    """height, width, channels and levels of the images"""
 
 
 def normalised(channels: int) -> nn.Module:
-    """ReLU of batch normalisation, with which so few images are learnt faster and better than with group norm."""
+    """Batch normalisation and ReLU. On small data sets it trains faster and better than group normalisation."""
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU())
 
 
 class Block(nn.Module):
     """h + conv(relu(norm(conv(relu(norm(h)))))): He et al. (2016), Identity mappings in deep residual networks.
 
-    The last convolution starts at zero, and so the block as its short-cut. Where the size halves, the short-cut takes
-    the mean of four positions rather than one of them (He et al., 2019, Bag of tricks, ResNet-D).
+    The last convolution is initialised to zero, so the block starts as its short-cut. Where the size halves, the
+    short-cut averages four positions instead of taking one of them (He et al., 2019, Bag of tricks, ResNet-D).
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int):
@@ -63,22 +69,24 @@ class Block(nn.Module):
             self.shortcut.append(nn.Conv2d(channels_in, channels, 1, bias=False))
 
     def forward(self, h: Tensor) -> Tensor:
-        return self.shortcut(h) + self.residual(h)
+        residual: Tensor = self.residual(h)
+        shortcut: Tensor = self.shortcut(h)
+        return shortcut + residual
 
 
 class ResNet(nn.Module):
-    """Images to the logits of p(c | x): a stem, stages of residual blocks, the mean over positions, a linear layer.
+    """Maps images to the logits of p(c | x): a stem, stages of residual blocks, global average pooling, a linear layer.
 
     Args:
-        config: Shape of the network and of its images.
+        config: The architecture, and the classes and shape of the images.
     """
 
     def __init__(self, config: ResNetConfig):
         super().__init__()
         self.config = config
-        stride = 2 if min(config.image_size) >= LARGE else 1
+        stride = 2 if min(config.image_shape.size) >= LARGE else 1
         width = config.widths[0]
-        self.stem = nn.Conv2d(config.channels, width, 3, stride, padding=1, bias=False)
+        self.stem = nn.Conv2d(config.image_shape.channels, width, 3, stride, padding=1, bias=False)
         self.stages = nn.Sequential()
         for stage, (channels, blocks) in enumerate(zip(config.widths, config.blocks, strict=True)):
             for block in range(blocks):
@@ -89,10 +97,12 @@ class ResNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
 
     def embed(self, x: Tensor) -> Tensor:
-        """Features of images x (B, C, H, W) in [-1, 1]: what the last layer reads, (B, `widths[-1]`)."""
+        """Features of images x (B, C, H, W) in [-1, 1], the input of the last layer: (B, `widths[-1]`)."""
         h = self.stem(x.contiguous(memory_format=torch.channels_last))  # (B, widths[0], H, W)
-        return self.last(self.stages(h)).mean(dim=(2, 3))
+        h = self.last(self.stages(h))  # (B, widths[-1], h, w)
+        return torch.mean(h, dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (B, Y), of images x (B, C, H, W) in [-1, 1]."""
-        return self.to_logits(self.embed(x))
+        logits: Tensor = self.to_logits(self.embed(x))
+        return logits

@@ -1,4 +1,4 @@
-"""What training makes of an image."""
+"""Augmented training images."""
 
 import torch
 from matplotlib.figure import Figure
@@ -10,16 +10,16 @@ from pixelbayes.utils.randomness import Key
 
 
 def augmentations(pixels: Tensor, levels: int, config: AugmentationConfig, seed: int = 0, draws: int = 9) -> Figure:
-    """Each image as it is, at the left, then as training may meet it.
+    """Each image in the first column, and random augmentations of it in the others.
 
     Args:
         pixels: uint8 (N, C, H, W), 0 .. levels-1.
         levels: Number of values a colour can take.
-        config: What may happen to an image.
-        seed: Which of all that may happen is shown.
-        draws: Columns beside the image itself.
+        config: The augmentation.
+        seed: Random seed.
+        draws: Number of augmentations of each image.
     """
     index = torch.arange(len(pixels), device=pixels.device)
-    met = [augment(pixels, levels, config, Key.of(seed, "augmentation", step, index)) for step in range(draws)]
-    titles = ["as it is", *("" for _ in met)]
-    return image_grid(torch.stack([pixels, *met], dim=1), levels, column_labels=titles)
+    augmented = [augment(pixels, levels, config, Key.of(seed, "augmentation", step, index)) for step in range(draws)]
+    titles = ["original", *("" for _ in augmented)]
+    return image_grid(torch.stack([pixels, *augmented], dim=1), levels, column_labels=titles)

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""The confusion matrix."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pixelbayes.metrics.classification import Classification
-from pixelbayes.plots.layout import fit
+from pixelbayes.plots.layout import fit_figure
 from pixelbayes.plots.style import FAINT, INK, styled
 
-SHADES = LinearSegmentedColormap.from_list("white to night", ["#ffffff", "#a9cde5", "#0072b2", "#00304d"])
-SHARES = [0, 0.01, 0.1, 0.25, 0.5, 1]  # marked on the key, which is a square root: rare mistakes should be seen
-MOST_NUMBERS = 20  # classes; beyond, a count no longer fits its cell
-MOST_SLANTED = 10  # classes; beyond, the names below stand upright
+SHADES = LinearSegmentedColormap.from_list("white to dark blue", ["#ffffff", "#a9cde5", "#0072b2", "#00304d"])
+TICKS = [0, 0.01, 0.1, 0.25, 0.5, 1]  # of the colour bar; its scale is a square root, which makes rare errors visible
+MAX_CLASSES_WITH_COUNTS = 20  # with more classes a count does not fit its cell
+MAX_CLASSES_SLANTED = 10  # with more classes the names below the matrix are vertical
 
 
 @styled
 def confusion_matrix(classification: Classification, class_names: Sequence[str] | None = None) -> Figure:
-    """True class by predicted class: the count as a number, the share of the true class as a shade.
+    """True classes in rows and predicted classes in columns. A cell shows the count, its shade the share of the row.
 
     Args:
-        classification: The result to show; of more than 20 classes only the shades.
-        class_names: Y names to write instead of its own, say shorter ones.
+        classification: The result; the counts are omitted for more than MAX_CLASSES_WITH_COUNTS classes.
+        class_names: Y names that replace its own, such as shorter ones.
     """
     names = list(classification.per_class if class_names is None else class_names)
     counts = np.array(classification.confusion)  # (Y, Y)
@@ -38,23 +38,23 @@ def confusion_matrix(classification: Classification, class_names: Sequence[str] 
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap=SHADES, norm=PowerNorm(0.5, 0, 1), aspect="auto", interpolation="none")
     axes.spines[:].set_visible(True)
-    _name(axes, names, label_size=min(9, 0.3 * cell))
-    if len(names) <= MOST_NUMBERS:
+    _label_axes(axes, names, label_size=min(9, 0.3 * cell))
+    if len(names) <= MAX_CLASSES_WITH_COUNTS:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.3 else INK if count else FAINT
             axes.text(
                 column, row, f"{count}", color=colour, ha="center", va="center_baseline", size=min(9, 0.15 * cell)
             )
-    key = axes.inset_axes((1 + 24 / size, 0, 16 / size, 1))
-    figure.colorbar(image, cax=key, ticks=SHARES, format=PercentFormatter(1), label="share of the true class")
-    key.spines[:].set_edgecolor(FAINT)
-    key.tick_params(length=0)
-    fit(figure, axes, size, size)
+    bar = axes.inset_axes((1 + 24 / size, 0, 16 / size, 1))
+    figure.colorbar(image, cax=bar, ticks=TICKS, format=PercentFormatter(1), label="share of the true class")
+    bar.spines[:].set_edgecolor(FAINT)
+    bar.tick_params(length=0)
+    fit_figure(figure, axes, size, size)
     return figure
 
 
-def _name(axes: Axes, names: list[str], label_size: float) -> None:
-    slanted = len(names) <= MOST_SLANTED
+def _label_axes(axes: Axes, names: list[str], label_size: float) -> None:
+    slanted = len(names) <= MAX_CLASSES_SLANTED
     axes.set_xticks(
         range(len(names)),
         names,

@@ -1,8 +1,7 @@
-"""The course of training, epoch by epoch."""
+"""Training curves of one run."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,76 +9,79 @@ from matplotlib.ticker import MaxNLocator
 
 from pixelbayes.plots.style import BLUE, QUIET, SOFT, VERMILLION, styled
 
-Series = tuple[list[int], list[float]]
+History = Sequence[Mapping[str, float]]
+"""One row of metrics per epoch, by their names in history.csv; a value may be missing or NaN."""
 
-PANELS = {  # axis label -> (relative height, {line label: key of the history})
+Series = tuple[list[int], list[float]]
+"""Epochs and values."""
+
+PANELS = {  # axis label -> (relative height, {line label: name in the history})
     "bits per dimension": (3, {"train": "train/bits_per_dim", "validation": "val/bits_per_dim"}),
     "cross-entropy (nats)": (3, {"train": "train/cross_entropy", "validation": "val/cross_entropy"}),
     "accuracy": (2, {"validation": "val/accuracy"}),
     "learning rate": (1, {"": "learning_rate"}),
 }
 COLOURS = {"train": SOFT, "validation": BLUE}
+NAMES = tuple(name for _, lines in PANELS.values() for name in lines.values())
 
 
 @styled
-def curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> Figure:
-    """What `PANELS` names by epoch, one panel above the other; what was never logged is left out.
+def curves(history: History, best_epoch: int | None = None) -> Figure:
+    """The metrics of PANELS by epoch, one panel above the other. Metrics that were never measured are left out.
 
     Args:
-        history: Rows as they stand in a metrics csv, keyed "epoch" and as `PANELS` says; numbers may be
-            strings, and a value may be missing, None, "" or NaN.
-        best_epoch: The epoch whose weights were selected; marked in every panel.
+        history: The rows of the history.
+        best_epoch: The epoch of the selected weights; marked in every panel.
 
     Raises:
-        ValueError: If the history holds none of these values.
+        ValueError: If none of the metrics was measured.
     """
     panels = {}
-    for title, (share, keys) in PANELS.items():
-        lines = {label: series_of(history, key) for label, key in keys.items()}
-        lines = {label: series for label, series in lines.items() if series[0]}
+    for title, (height, names) in PANELS.items():
+        lines = {label: series for label, name in names.items() if (series := series_of(history, name))[0]}
         if lines:
-            panels[title] = share, lines
+            panels[title] = height, lines
     if not panels:
-        raise ValueError("the history holds no bits per dimension, no accuracy and no learning rate")
-    shares = [share for share, _ in panels.values()]
-    figure = Figure(figsize=(7.2, 0.5 + 0.9 * sum(shares)), layout="constrained")
-    column = figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=shares)[:, 0]
+        raise ValueError(f"the history contains none of {', '.join(NAMES)}")
+    heights = [height for height, _ in panels.values()]
+    figure = Figure(figsize=(7.2, 0.5 + 0.9 * sum(heights)), layout="constrained")
+    column = figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (title, (_, lines)) in zip(column, panels.items(), strict=True):
-        _panel(axes, title, lines, best_epoch)
+        _draw_panel(axes, title, lines, best_epoch)
     if best_epoch is not None:
         column[0].annotate(
             f"selected: epoch {best_epoch}", (best_epoch, 1), (0, 4), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha="center", color=VERMILLION, size=8,
         )  # fmt: skip
-    mark_epochs(column[-1], [epoch for _, lines in panels.values() for epochs, _ in lines.values() for epoch in epochs])
+    epochs = [epoch for _, lines in panels.values() for epochs, _ in lines.values() for epoch in epochs]
+    label_epochs(column[-1], epochs)
     figure.align_ylabels()
     return figure
 
 
-def mark_epochs(axes: Axes, epochs: Sequence[int]) -> None:
-    """Gives an axis of epochs its name, its limits and whole numbers for ticks."""
+def label_epochs(axes: Axes, epochs: Sequence[int]) -> None:
+    """Labels an axis of epochs, and gives it limits and integer ticks."""
     axes.set_xlabel("epoch")
-    margin = max(0.5, 0.03 * (max(epochs) - min(epochs)))  # one epoch alone has a width too
+    margin = max(0.5, 0.03 * (max(epochs) - min(epochs)))  # positive for a single epoch
     axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
 
 
-def was_logged(history: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> bool:
-    """Whether any epoch has a value of any of these."""
-    return any(series_of(history, key)[0] for key in keys)
+def was_measured(history: History, names: Iterable[str]) -> bool:
+    """Whether any of these metrics was measured in any epoch."""
+    return any(series_of(history, name)[0] for name in names)
 
 
-def series_of(history: Sequence[Mapping[str, Any]], key: str) -> Series:
-    """Epochs and values of the rows that have both; what is missing, None, "" or NaN was not measured."""
-    rows = [(row["epoch"], row[key]) for row in history if {row.get("epoch"), row.get(key)}.isdisjoint({None, ""})]
-    measured = [(int(float(epoch)), float(value)) for epoch, value in rows if not math.isnan(float(value))]
+def series_of(history: History, name: str) -> Series:
+    """The epochs in which a metric was measured, and its values."""
+    measured = [(int(row["epoch"]), row[name]) for row in history if not math.isnan(row.get(name, math.nan))]
     return [epoch for epoch, _ in measured], [value for _, value in measured]
 
 
-def _panel(axes: Axes, title: str, lines: Mapping[str, Series], best_epoch: int | None) -> None:
+def _draw_panel(axes: Axes, title: str, lines: Mapping[str, Series], best_epoch: int | None) -> None:
     for label, (epochs, values) in lines.items():
         colour = COLOURS.get(label, QUIET)
-        marker = "." if len(epochs) < 3 else ""  # a line needs two points to be seen
+        marker = "." if len(epochs) < 3 else ""  # a line through a single point is invisible
         axes.plot(epochs, values, color=colour, label=label, marker=marker)
         if best_epoch in epochs and label == "validation":
             axes.plot(best_epoch, values[epochs.index(best_epoch)], "o", color=VERMILLION, markersize=5, zorder=3)

@@ -1,4 +1,4 @@
-"""Axes placed in whole image pixels, so that an image shown at a whole-number scale has no uneven pixel."""
+"""Axes whose size is a whole number of image pixels, so that every pixel of a shown image has the same size."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 MARGIN = 16  # image pixels of white around a figure
 
 
-def fit(figure: Figure, axes: Axes, width: int, height: int) -> None:
-    """Gives axes exactly `width` x `height` image pixels, and the figure room for their ticks and titles."""
+def fit_figure(figure: Figure, axes: Axes, width: int, height: int) -> None:
+    """Gives the axes exactly `width` x `height` image pixels, and the figure enough room for ticks and titles."""
     _place(figure, axes, width, height, 0, 0, 0, 0)
     inner = axes.get_window_extent()
     outer = axes.get_tightbbox() or inner
@@ -27,15 +27,15 @@ def _place(figure: Figure, axes: Axes, width: int, height: int, left: int, botto
 
 
 class Sheet:
-    """A figure of `count` equal cells, filled row by row.
+    """A figure of equal cells, filled row by row. All lengths are in image pixels.
 
     Args:
         count: Number of cells.
-        across: Cells in a row.
-        width: Of a cell, in image pixels, as are all lengths here.
-        height: Of a cell.
-        gap: Between cells.
-        foot: Room below the cells.
+        across: Cells per row.
+        width: Width of a cell.
+        height: Height of a cell.
+        gap: Distance between cells.
+        foot: Height of the room below the cells.
     """
 
     def __init__(self, count: int, across: int, width: int, height: int, gap: int, foot: int = 0) -> None:
@@ -55,15 +55,15 @@ class Sheet:
 
 
 def text_width(texts: Sequence[str], **font: Any) -> int:
-    """Image pixels that the longest of some texts takes, drawn with these `Text` properties."""
+    """Width of the longest of several texts, in image pixels, drawn with these properties of `Text`."""
     figure = Figure()
     return ceil(max(figure.text(0, 0, text, **font).get_window_extent().width for text in texts))
 
 
-def shorten(name: str, most: int = 22) -> str:
-    """A name that leaves room for the figure.
+def shorten(name: str, length: int = 22) -> str:
+    """Cuts a name to a length.
 
-    >>> shorten("Siberian tiger", most=8)
+    >>> shorten("Siberian tiger", length=8)
     'Siberia…'
     """
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -1,19 +1,22 @@
-"""What the classifier believes about single images."""
+"""Posteriors of single images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
+from pixelbayes.data import UNKNOWN_LABEL
 from pixelbayes.plots.layout import MARGIN, Sheet, shorten, text_width
 from pixelbayes.plots.style import BLUE, INK, PALE, QUIET, SOFT, VERMILLION, styled, to_rgb
 
-MOST_BARS = 5  # classes shown for one image, not counting the right one
-PICTURE, TRACK, COLUMN = 144, 272, 120  # widths of the picture, the bars and a column of numbers, in image pixels
-TITLE, LINE, GAP = 40, 36, 48  # heights of the title and of a bar; white between cells
+MAX_BARS = 5  # bars per image, not counting that of the true class
+IMAGE_SIZE, BAR, COLUMN = 144, 272, 120  # image, longest bar and column of numbers; widths in image pixels
+TITLE, LINE, GAP = 40, 36, 48  # height of the title and of a bar; distance between cells
 
 
 @styled
@@ -24,21 +27,25 @@ def posteriors(
     class_names: Sequence[str],
     labels: Tensor | None = None,
     log_probs: Tensor | None = None,
-    averaged: bool = False,
+    is_mean: bool = False,
 ) -> Figure:
-    """A handful of images, each beside its bars p(c | x).
+    """Images, each next to bars of p(c | x).
 
-    The right class bears a tick mark. The guess is blue if right, else vermillion, framed, crossed and put in words. Of
-    more than five classes the five likeliest are shown, and the right one if it is not among them.
+    The true class has a tick mark. The predicted class is blue if it is correct; else it is vermillion, the image has a
+    frame, and the title says so. If there are more than MAX_BARS classes, only the most probable ones have a bar, and
+    the true one.
 
     Args:
         pixels: uint8 (N, C, H, W), 0 .. levels-1.
         levels: Number of values a colour can take.
-        posterior: p(c | x), shape (N, Y); rows sum to 1.
+        posterior: p(c | x), (N, Y); rows sum to 1.
         class_names: Y names.
         labels: int64 (N,), -1 where unknown.
-        log_probs: log p(x | c) in nats, shape (N, Y); written beside the bars if given.
-        averaged: Whether each is the mean over several readings of its image.
+        log_probs: log p(x | c) in nats, (N, Y), shown next to the bars; None omits it.
+        is_mean: Whether `log_probs` is the mean of the log-probabilities of several passes.
+
+    Raises:
+        ValueError: If the shapes do not fit.
     """
     count, num_classes = posterior.shape
     fits = len(pixels) == count and len(class_names) == num_classes and (labels is None or labels.shape == (count,))
@@ -49,97 +56,107 @@ def posteriors(
         )
     rgb = to_rgb(pixels, levels)  # (N, H, W, 3)
     names = [shorten(name) for name in class_names]
-    truths = [-1] * count if labels is None else labels.tolist()
-    beliefs = [_Belief(names, p, truth) for p, truth in zip(posterior.double().cpu().numpy(), truths, strict=True)]
+    true = [UNKNOWN_LABEL] * count if labels is None else labels.tolist()
+    images = [_Image(names, p, label) for p, label in zip(posterior.double().cpu().numpy(), true, strict=True)]
 
-    zoom = max(1, round(PICTURE / max(rgb.shape[1:3])))
+    zoom = max(1, round(IMAGE_SIZE / max(rgb.shape[1:3])))
     height, width = zoom * rgb.shape[1], zoom * rgb.shape[2]
     left = width + text_width([f"✓ {name}" for name in names], size=8) + GAP // 2  # of the bars
     columns = 1 if log_probs is None else 2
     sheet = Sheet(
         count,
         across=1 if count < 4 else 2,
-        width=max(left + TRACK + columns * COLUMN, text_width([belief.title for belief in beliefs], weight="bold")),
-        height=TITLE + max(height, LINE * max(len(belief.shown) for belief in beliefs)),
+        width=max(left + BAR + columns * COLUMN, text_width([image.title for image in images], weight="bold")),
+        height=TITLE + max(height, LINE * max(len(image.classes) for image in images)),
         gap=GAP,
         foot=LINE * (columns - 1),
     )
-    for i, belief in enumerate(beliefs):
-        _picture(sheet.axes(i, 0, TITLE, width, height), rgb[i], belief)
-        chart = sheet.axes(i, left, TITLE, TRACK, LINE * len(belief.shown))
-        _bars(chart, belief)
-        _column(chart, 1, [three_places(belief.p[c]) for c in belief.shown], INK)
+    for i, image in enumerate(images):
+        _draw_image(sheet.axes(i, 0, TITLE, width, height), rgb[i], image)
+        bars = sheet.axes(i, left, TITLE, BAR, LINE * len(image.classes))
+        _draw_bars(bars, image)
+        _write_column(bars, 1, [format_probability(image.p[c]) for c in image.classes], INK)
         if log_probs is not None:
-            _column(chart, 2, [f"{nats:.1f}" for nats in log_probs[i, belief.shown].tolist()], QUIET)
+            _write_column(bars, 2, [f"{nats:.1f}" for nats in log_probs[i, image.classes].tolist()], QUIET)
     if log_probs is not None:
         corner = 1 - MARGIN / sheet.width, MARGIN / sheet.height
-        of = "mean log p(x | c) of the readings" if averaged else "log p(x | c)"
-        sheet.figure.text(*corner, f"p(c | x)   {of} in nats", color=QUIET, size=8, ha="right")
+        name = "mean log p(x | c) of the passes" if is_mean else "log p(x | c)"
+        sheet.figure.text(*corner, f"p(c | x)   {name} in nats", color=QUIET, size=8, ha="right")
     return sheet.figure
 
 
 @dataclass(frozen=True)
-class _Belief:
-    """One posterior, and what there is to say of it."""
+class _Image:
+    """The posterior of one image, and its text.
+
+    Args:
+        names: Y names.
+        p: p(c | x), (Y,).
+        label: The true class; UNKNOWN_LABEL if unknown.
+    """
 
     names: Sequence[str]
-    p: np.ndarray  # (Y,)
-    truth: int  # -1 if unknown
+    p: NDArray[Any]
+    label: int
 
     @property
-    def guess(self) -> int:
+    def predicted(self) -> int:
         return int(self.p.argmax())
 
     @property
-    def mistaken(self) -> bool:
-        return self.truth not in (-1, self.guess)
+    def is_wrong(self) -> bool:
+        return self.label not in (UNKNOWN_LABEL, self.predicted)
 
     @property
     def colour(self) -> str:
-        return VERMILLION if self.mistaken else BLUE
+        return VERMILLION if self.is_wrong else BLUE
 
     @property
     def title(self) -> str:
-        guess = self.names[self.guess]
-        return f"✗ {guess}, in truth {self.names[self.truth]}" if self.mistaken else guess
+        predicted = self.names[self.predicted]
+        return f"✗ {predicted}, true class {self.names[self.label]}" if self.is_wrong else predicted
 
     @property
-    def shown(self) -> list[int]:
-        """The classes that get a bar: all in their own order if they are few, else the likeliest first."""
-        if len(self.p) <= MOST_BARS:
+    def classes(self) -> list[int]:
+        """The classes with a bar: all of them by label if they are few, else the most probable ones first."""
+        if len(self.p) <= MAX_BARS:
             return list(range(len(self.p)))
         order = np.argsort(-self.p, kind="stable").tolist()
-        return [c for rank, c in enumerate(order) if rank < MOST_BARS or c == self.truth]
+        return [c for rank, c in enumerate(order) if rank < MAX_BARS or c == self.label]
 
 
-def _picture(axes: Axes, rgb: np.ndarray, belief: _Belief) -> None:
+def _draw_image(axes: Axes, rgb: NDArray[Any], image: _Image) -> None:
     axes.imshow(rgb, interpolation="none")
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(visible=belief.mistaken, color=belief.colour, linewidth=2.5)
-    axes.set_title(belief.title, color=belief.colour, weight="bold")
+    axes.spines[:].set(visible=image.is_wrong, color=image.colour, linewidth=2.5)
+    axes.set_title(image.title, color=image.colour, weight="bold")
 
 
-def _bars(axes: Axes, belief: _Belief) -> None:
-    """Horizontal bars, first class on top, on a pale track from 0 to 1."""
-    places = range(len(belief.shown))
-    axes.barh(places, 1, height=0.62, color=PALE)
-    colours = [belief.colour if c == belief.guess else SOFT for c in belief.shown]
-    axes.barh(places, belief.p[belief.shown], height=0.62, color=colours)
-    axes.set_yticks(places, [f"✓ {belief.names[c]}" if c == belief.truth else belief.names[c] for c in belief.shown])
-    axes.set(xlim=(0, 1), xticks=[], ylim=(len(places) - 0.5, -0.5))
+def _draw_bars(axes: Axes, image: _Image) -> None:
+    """Horizontal bars, the first class on top, in front of pale bars from 0 to 1."""
+    positions = range(len(image.classes))
+    axes.barh(positions, 1, height=0.62, color=PALE)
+    colours = [image.colour if c == image.predicted else SOFT for c in image.classes]
+    axes.barh(positions, image.p[image.classes], height=0.62, color=colours)
+    axes.set_yticks(positions, [f"✓ {image.names[c]}" if c == image.label else image.names[c] for c in image.classes])
+    axes.set(xlim=(0, 1), xticks=[], ylim=(len(positions) - 0.5, -0.5))
     axes.tick_params(length=0, labelcolor=INK)
     axes.spines[:].set_visible(False)
 
 
-def _column(axes: Axes, number: int, texts: list[str], colour: str) -> None:
-    """Right-aligned texts beside the bars, in column 1 or 2."""
-    end = 1 + number * COLUMN / TRACK  # where the track is 1 long
-    for place, text in enumerate(texts):
-        axes.text(end, place, text, ha="right", va="center_baseline", size=8, color=colour)
+def _write_column(axes: Axes, number: int, texts: list[str], colour: str) -> None:
+    """Right-aligned texts next to the bars, in column 1 or 2."""
+    end = 1 + number * COLUMN / BAR  # a bar has length 1
+    for position, text in enumerate(texts):
+        axes.text(end, position, text, ha="right", va="center_baseline", size=8, color=colour)
 
 
-def three_places(p: float) -> str:
-    """Three decimals that never round doubt away: 0.9999 is not 1."""
+def format_probability(p: float) -> str:
+    """Three decimals, without rounding to 0 or 1.
+
+    >>> format_probability(0.25), format_probability(0.9999)
+    ('0.250', '>0.999')
+    """
     if 0 < p < 0.001:
         return "<0.001"
     return ">0.999" if 0.999 < p < 1 else f"{p:.3f}"

@@ -1,4 +1,4 @@
-"""How often the classifier is right where it says how sure it is."""
+"""The reliability diagram."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,14 +9,14 @@ from pixelbayes.plots.style import BLUE, QUIET, SOFT, VERMILLION, styled
 
 @styled
 def reliability(before: Calibration, after: Calibration | None = None, temperature: float | None = None) -> Figure:
-    """Accuracy by confidence with 95% Wilson intervals, and below how many images are how sure.
+    """Accuracy by confidence with 95% Wilson intervals, above a histogram of the confidence.
 
-    Points on the diagonal are right as often as they say; below it too sure, above it not sure enough. Beside the
-    expected calibration error stands what a perfectly calibrated classifier would show on so many images.
+    Points on the diagonal are calibrated; below it the classifier is overconfident, above it underconfident. The title
+    compares the expected calibration error with that of a perfectly calibrated classifier on as many images.
 
     Args:
-        before: Of the posterior as it is.
-        after: Of the tempered one, shown to the right.
+        before: Calibration without temperature scaling.
+        after: Calibration after temperature scaling, shown to the right.
         temperature: T of `after`.
     """
     panels = {"before, T = 1": (before, VERMILLION)} if after else {"": (before, BLUE)}
@@ -26,8 +26,8 @@ def reliability(before: Calibration, after: Calibration | None = None, temperatu
     grid = figure.subplots(2, len(panels), sharex=True, sharey="row", squeeze=False, height_ratios=(4, 1))
     for column, (title, (calibration, colour)) in enumerate(panels.items()):
         diagram, histogram = grid[:, column]
-        _diagram(diagram, title, calibration, colour)
-        _histogram(histogram, calibration, colour)
+        _draw_diagram(diagram, title, calibration, colour)
+        _draw_histogram(histogram, calibration, colour)
     grid[0, 0].set_ylabel("accuracy")
     grid[1, 0].set_ylabel("images")
     figure.supxlabel("confidence: the largest p(c | x)", color=QUIET, size=9)
@@ -35,7 +35,7 @@ def reliability(before: Calibration, after: Calibration | None = None, temperatu
     return figure
 
 
-def _diagram(axes: Axes, title: str, calibration: Calibration, colour: str) -> None:
+def _draw_diagram(axes: Axes, title: str, calibration: Calibration, colour: str) -> None:
     axes.plot((0, 1), (0, 1), color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
     for one in calibration.bins:
         axes.vlines(one.confidence, *one.accuracy_interval, color=colour, linewidth=1.2, alpha=0.55, clip_on=False)
@@ -48,18 +48,18 @@ def _diagram(axes: Axes, title: str, calibration: Calibration, colour: str) -> N
         clip_on=False,
         zorder=3,
     )
-    verdict = "contradict" if calibration.rejected else "do not contradict"
-    expected, most = calibration.ece_if_calibrated, calibration.ece_if_calibrated_95
+    expected, quantile = calibration.ece_if_calibrated, calibration.ece_if_calibrated_95
+    verdict = "is rejected" if calibration.rejected else "is not rejected"
     lines = (
-        f"calibration error {calibration.ece:.3f}; if calibrated {expected:.3f}, 95% below {most:.3f}",
-        f"the labels {verdict} these probabilities ({_p_value(calibration.p_value)})",
+        f"ECE {calibration.ece:.3f}; if calibrated {expected:.3f}, 95% below {quantile:.3f}",
+        f"calibration {verdict} ({_format_p_value(calibration.p_value)})",
     )
     axes.set_title(title, pad=8 + 12 * len(lines), weight="bold")
-    for place, line in enumerate(reversed(lines)):
+    for position, line in enumerate(reversed(lines)):
         axes.annotate(
             line,
             (0, 1),
-            (0, 6 + 12 * place),
+            (0, 6 + 12 * position),
             xycoords="axes fraction",
             textcoords="offset points",
             size=7.5,
@@ -70,11 +70,11 @@ def _diagram(axes: Axes, title: str, calibration: Calibration, colour: str) -> N
     axes.tick_params(length=0)
 
 
-def _p_value(p: float) -> str:
+def _format_p_value(p: float) -> str:
     return f"p = {p:.3f}" if p >= 0.0015 else "p ≤ 0.001"
 
 
-def _histogram(axes: Axes, calibration: Calibration, colour: str) -> None:
+def _draw_histogram(axes: Axes, calibration: Calibration, colour: str) -> None:
     bins = calibration.bins
     width = bins[0].high - bins[0].low
     axes.bar(

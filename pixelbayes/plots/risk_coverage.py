@@ -1,4 +1,4 @@
-"""What is gained by setting the unsure aside."""
+"""The risk-coverage curve of selective classification."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -9,13 +9,13 @@ from pixelbayes.plots.style import BLUE, QUIET, SOFT, styled
 
 @styled
 def risk_coverage(curve: RiskCoverage) -> Figure:
-    """Accuracy among the surest images, by the share of all that they are.
+    """Accuracy among the most confident images, by their share of all images.
 
-    At the right all images are classified. The dashed line is what an order at random would give, the dotted one what
-    an order that knew every mistake would.
+    At the right, all images are classified. The dashed line is the accuracy of a random order, the dotted line that of
+    an order in which all errors come last.
 
     Args:
-        curve: The result to show.
+        curve: The curve.
     """
     coverage, accuracy = curve.coverage.numpy(), curve.accuracy.numpy()
     overall = accuracy[-1]
@@ -33,7 +33,7 @@ def risk_coverage(curve: RiskCoverage) -> Figure:
         )
     margin = max(0.001, 0.2 * (1 - lowest))
     axes.set(xlim=(0, 1), ylim=(max(0, lowest - margin), 1 + 0.03 * (1 - lowest)))
-    axes.set(xlabel="coverage: share of the images that are classified, the surest first", ylabel="accuracy among them")
+    axes.set(xlabel="coverage: share of the images that are classified, most confident first", ylabel="accuracy")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_title(f"area under the risk-coverage curve {curve.aurc:.4f}")
     axes.grid(axis="y")

@@ -1,4 +1,4 @@
-"""How all figures look, and how they become files: quiet ink on white, colours from Okabe and Ito (2008)."""
+"""The style of all figures, and their conversion to files. The colours are those of Okabe and Ito (2008)."""
 
 import re
 from collections.abc import Callable
@@ -6,21 +6,21 @@ from contextlib import AbstractContextManager
 from functools import wraps
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import matplotlib.style
-import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelbayes.images.pixels import requantise
 from pixelbayes.utils.files import replacing
 
 INK, QUIET, SOFT, FAINT, PALE = "#1f2328", "#6b7280", "#9aa3ad", "#d5d9de", "#f0f2f4"
-BLUE, VERMILLION = "#0072b2", "#d55e00"  # told apart by every kind of colour vision; never the only sign
+BLUE, VERMILLION = "#0072b2", "#d55e00"  # distinguishable with every kind of colour vision; never the only cue
 WHITE = "#ffffff"
 
-DARK = {  # light colour -> the same on dark paper
+DARK = {  # light scheme -> dark scheme
     INK: "#e7e9ec",
     QUIET: "#a3acb7",
     SOFT: "#77808b",
@@ -31,7 +31,7 @@ DARK = {  # light colour -> the same on dark paper
     WHITE: "#1c2026",
 }
 
-DPI = 192  # two image pixels for each CSS pixel (1/96 inch): sharp on any screen
+DPI = 192  # two image pixels per CSS pixel (1/96 inch), for high-resolution screens
 
 STYLE = {
     "figure.dpi": DPI,
@@ -39,10 +39,10 @@ STYLE = {
     "savefig.dpi": DPI,
     "font.family": "sans-serif",
     "font.size": 9,
-    "svg.fonttype": "none",  # words stay words, to be searched and set in another typeface
-    "svg.hashsalt": "pixelbayes",  # the same figure gives the same bytes
+    "svg.fonttype": "none",  # text stays text, so that it can be searched and set in another typeface
+    "svg.hashsalt": "pixelbayes",  # makes the bytes of a file reproducible
     "text.color": INK,
-    "text.parse_math": False,  # a class may be called "$5"
+    "text.parse_math": False,  # because a class may be called "$5"
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.titlecolor": INK,
@@ -72,43 +72,43 @@ STYLE = {
 P = ParamSpec("P")
 
 
-def quiet() -> AbstractContextManager[None]:
-    """The style, for the length of a `with` block and independent of the user's matplotlibrc."""
+def style_context() -> AbstractContextManager[None]:
+    """The style, for a `with` block. The user's matplotlibrc has no effect on it."""
     return matplotlib.style.context(["default", STYLE])
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Runs a drawing function in the style."""
+    """Decorator that runs a drawing function in the style."""
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with quiet():
+        with style_context():
             return draw(*args, **kwargs)
 
     return wrapper
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG of `DPI`; the same figure gives the same bytes."""
+    """The figure as PNG. Equal figures give equal bytes."""
     buffer = BytesIO()
-    with quiet():  # ticks are made while drawing, and take their style then
+    with style_context():  # ticks are created, and styled, while the figure is drawn
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as an SVG, text as text; the same figure gives the same words."""
+    """The figure as SVG, with text as text. Equal figures give equal strings."""
     buffer = StringIO()
-    with quiet():
+    with style_context():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
 def adaptive(svg: str, font_family: str) -> str:
-    """A drawing by `to_svg` that follows its reader's scheme, light or dark, and is set in another typeface.
+    """Makes an SVG from `to_svg` follow the reader's colour scheme, light or dark, and sets its typeface.
 
-    Each colour of the style becomes a custom property whose value `prefers-color-scheme` decides. Shades inside an
-    image would stay as they are: see `holds_image`.
+    Each colour of the style becomes a custom property, whose value depends on `prefers-color-scheme`. The pixels of
+    images do not change; see `contains_image`.
 
     >>> adaptive('<svg><defs/><path style="fill: #1f2328"/></svg>', "serif").endswith('fill: var(--c1f2328)"/></svg>')
     True
@@ -125,13 +125,17 @@ def adaptive(svg: str, font_family: str) -> str:
     return drawn.replace("<defs", rules + "<defs", 1)
 
 
-def holds_image(svg: str) -> bool:
-    """Whether pixels are part of the drawing, whose shades are meant to be read on white."""
+def contains_image(svg: str) -> bool:
+    """Whether an SVG contains the pixels of an image, which are meant to be seen on white."""
     return "<image" in svg
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes the figure as a PNG or an SVG, as the suffix says; the file is whole or not there."""
+    """Writes the figure as PNG or SVG, depending on the suffix of the path.
+
+    Raises:
+        ValueError: If the suffix is another one.
+    """
     writers: dict[str, Callable[[], bytes]] = {
         ".png": lambda: to_png(figure),
         ".svg": lambda: to_svg(figure).encode(),
@@ -143,10 +147,10 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         temporary.write_bytes(writers[suffix]())
 
 
-def to_rgb(pixels: Tensor, levels: int) -> np.ndarray:
-    """uint8 levels (..., C, H, W) to uint8 (..., H, W, 3) in 0 .. 255; one colour is shown as grey."""
+def to_rgb(pixels: Tensor, levels: int) -> NDArray[Any]:
+    """Converts levels, uint8 (..., C, H, W), to colours, uint8 (..., H, W, 3) in 0 .. 255; C is 1 (grey) or 3."""
     channels = pixels.shape[-3]
     if channels not in (1, 3):
-        raise ValueError(f"pixels have shape {tuple(pixels.shape)}, expected 1 or 3 channels to show")
+        raise ValueError(f"pixels have shape {tuple(pixels.shape)}, expected 1 or 3 channels")
     rgb = requantise(pixels, levels, 256).movedim(-3, -1)
     return rgb.expand(*rgb.shape[:-1], 3).cpu().numpy()

@@ -1,6 +1,6 @@
-"""The report of runs, composed from what their folders hold: neither data nor network are needed."""
+"""The report of runs, composed from the files of their folders."""
 
 from pixelbayes.report.compose import run_report
-from pixelbayes.report.run_record import Record
+from pixelbayes.report.run_record import RunRecord
 
-__all__ = ["Record", "run_report"]
+__all__ = ["RunRecord", "run_report"]

@@ -1,11 +1,11 @@
-"""From folders to a page."""
+"""The report of one or several runs, composed from the files of their folders."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from pixelbayes.report.one_run import headline, sections_of, summary
 from pixelbayes.report.page import Page, Section, in_part
-from pixelbayes.report.run_record import Record, distinct_names
+from pixelbayes.report.run_record import RunRecord, distinct_names
 from pixelbayes.report.side_by_side import side_by_side
 from pixelbayes.version import __version__
 
@@ -13,25 +13,25 @@ FOOTER = f"pixelbayes {__version__}"
 
 
 def run_report(folders: Sequence[Path]) -> Page:
-    """The page of one run, or of several side by side; what a folder does not hold is left out.
+    """The page of one run, or of several runs side by side. It needs neither the data nor the network.
 
     Args:
-        folders: Run folders, or the folders of evaluations.
+        folders: Run folders, or folders of evaluations.
 
     Raises:
-        InputError: If a folder is none of a run, is named twice, or holds a damaged file; the message names it.
-        ValueError: If there is no folder.
+        InputError: If a path is not a run folder, is named twice, or contains a damaged file.
+        ValueError: If there is no path.
     """
     if not folders:
         raise ValueError("no folder, expected one or more")
     names = distinct_names(folders)
-    records = dict(zip(names, map(Record.read, folders), strict=True))
+    records = dict(zip(names, map(RunRecord.read, folders), strict=True))
     if len(records) == 1:
         return _page_of_one(names[0], records[names[0]])
     sections = in_part("Side by side", side_by_side(records))
     for name, record in records.items():
-        headings = Section("Headline", summary(record), headline(record))
-        sections += in_part(name, [headings, *sections_of(record, films=False)]) + _evaluations(record, f"{name}, ")
+        sections += in_part(name, [_overview(record), *sections_of(record, timelines=False)])
+        sections += _evaluations(record, f"{name}, ")
     return Page(
         title=f"{len(records)} runs",
         summary="\n".join(names),
@@ -41,7 +41,7 @@ def run_report(folders: Sequence[Path]) -> Page:
     )
 
 
-def _page_of_one(name: str, record: Record) -> Page:
+def _page_of_one(name: str, record: RunRecord) -> Page:
     evaluations = _evaluations(record)
     return Page(
         title=name,
@@ -53,9 +53,13 @@ def _page_of_one(name: str, record: Record) -> Page:
     )
 
 
-def _evaluations(record: Record, prefix: str = "") -> list[Section]:
+def _evaluations(record: RunRecord, prefix: str = "") -> list[Section]:
     sections = []
     for evaluation in record.evaluations:
-        headings = Section("Headline", summary(evaluation), headline(evaluation))
-        sections += in_part(f"{prefix}evaluation {evaluation.name}", [headings, *sections_of(evaluation)])
+        part = f"{prefix}evaluation {evaluation.name}"
+        sections += in_part(part, [_overview(evaluation), *sections_of(evaluation)])
     return sections
+
+
+def _overview(record: RunRecord) -> Section:
+    return Section("Overview", summary(record), headline(record))

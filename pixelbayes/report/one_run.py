@@ -1,118 +1,119 @@
-"""The sections on one run, or on one evaluation of it."""
+"""The sections of a report about one run, or about one evaluation."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from pixelbayes.plots.curves import PANELS, curves, was_logged
-from pixelbayes.plots.quality import MEASURES, quality_curves
-from pixelbayes.report.captions import CAPTIONS, Caption
-from pixelbayes.report.page import Card, Film, Listing, Picture, Section, Table
-from pixelbayes.report.run_record import Record
+from pixelbayes.metrics.registry import METRICS
+from pixelbayes.plots.registry import PLOTS
+from pixelbayes.report.page import Card, CodeBlock, Picture, Section, Table, Timeline
+from pixelbayes.report.run_record import RunRecord
 from pixelbayes.report.tables import (
-    against_table,
     calibration_table,
     class_table,
     data_table,
-    how_read,
-    memorising_table,
+    memorization_table,
     number,
+    ood_table,
     quality_table,
+    scored_with,
     selective_table,
 )
 
-ORDER = (
-    "Training", "Samples", "Sample quality", "Memorising", "Classes", "Calibration", "Setting the unsure aside",
-    "Mistakes", "Single images", "Which pixels decide", "Against other data", "Classes as the network is told of them",
-    "Augmentation", "Data", "More figures",
-)  # fmt: skip
+TABLES: dict[str, Callable[[RunRecord], Table | None]] = {  # by the title of the section
+    "Sample quality": lambda record: quality_table(record.quality),
+    "Memorization": lambda record: memorization_table(record.quality),
+    "Classification": lambda record: class_table(record.metrics),
+    "Calibration": lambda record: calibration_table(record.metrics),
+    "Selective classification": lambda record: selective_table(record.metrics),
+    "Out-of-distribution detection": lambda record: ood_table(record.metrics),
+    "Data": lambda record: data_table(record.data),
+}
+OTHER_PLOTS = "Other plots"  # title of the section of plots that are not in PLOTS
+TIMELINE_TEXT = "Samples by epoch, always from the same noise, one row per class."
 
-GROWTH = "Drawn as training went on, each time from the same noise, a row for each class."
 
-REDRAWN = ("curves", "quality")  # from the history, which an unfinished run has too
-
-
-def headline(record: Record) -> list[Card]:
-    """The figures to know first, of those the folder holds."""
-    metrics, quality = record.metrics, record.quality
-    split = metrics.get("split", "")
+def headline(record: RunRecord) -> list[Card]:
+    """The most important metrics."""
     cards = []
-    if metrics.get("accuracy") is not None:
-        low, high = metrics["accuracy_interval"]
-        labelled = sum(score["support"] for score in metrics["per_class"].values())
-        note = f"95% interval {low:.3f} to {high:.3f}, {split}, n = {labelled:,}"
-        read = f"; read in {how}" if (how := how_read(metrics)) else ""
-        cards.append(Card("Accuracy", number(metrics["accuracy"]), note + read))
-        cards.append(Card("Macro F1", number(metrics["macro_f1"]), "mean over the classes that occur"))
-    if metrics.get("nll") is not None:
-        cards.append(Card("Negative log-likelihood", number(metrics["nll"]), _calibration_note(metrics)))
-    if metrics.get("bits_per_dim") is not None:
-        height, width = metrics["image_size"]
-        note = f"{metrics['levels']} levels, {height}x{width} pixels, resize {metrics['resize']}"
-        of = f"; of {metrics['bits_per_dim_of']}" if metrics.get("bits_per_dim_of") else ""
-        cards.append(Card("Bits per dimension", number(metrics["bits_per_dim"]), note + of))
-    if quality.get("fid") is not None:
-        note = f"{quality['n']:,} samples, {quality['n_reference']:,} images of {quality['reference']}"
-        cards.append(Card("FID", number(quality["fid"], 2), f"{note}, features {quality['extractor']}"))
-    if metrics.get("n"):
-        cards.append(Card("Images", f"{metrics['n']:,}", f"of the {split} split"))
+    for key, metric in METRICS.items():
+        value = metric.value(record.quality if key in record.quality else record.metrics)
+        if value is not None and (key in NOTES or metric.compute):
+            note = NOTES[key](record) if key in NOTES else metric.unit
+            cards.append(Card(f"{metric.title[0].upper()}{metric.title[1:]}", metric.format(value), note))
+    if record.metrics.get("n"):
+        cards.append(Card("Images", f"{record.metrics['n']:,}", f"of the {record.metrics.get('split', '')} split"))
     return cards
 
 
-def summary(record: Record) -> str:
-    """A line on what it is and what it was measured on."""
-    known = [record.about.get("description"), record.metrics.get("data") or record.data.get("source")]
-    return ", on ".join(word for word in known if word)
+def summary(record: RunRecord) -> str:
+    """What was measured, and on which data, in one line."""
+    description, data = record.about.get("description"), record.metrics.get("data") or record.data.get("source")
+    return ", on ".join(word for word in (description, data) if word)
 
 
-def sections_of(record: Record, *, films: bool = True) -> list[Section]:
-    """All there is to show of a folder, in the order of reading; sections without content among them.
+def sections_of(record: RunRecord, *, timelines: bool = True) -> list[Section]:
+    """All sections in the order of PLOTS, including empty ones.
 
     Args:
-        record: The folder.
-        films: Whether to show samples epoch by epoch.
+        record: The run.
+        timelines: Whether to show samples by epoch.
     """
-    pictures: dict[str, list[Picture]] = defaultdict(list)
-    for name in sorted(record.figures, key=lambda name: [*CAPTIONS, name].index(name)):
-        if name not in REDRAWN:
-            words = CAPTIONS.get(name, Caption("More figures", f"{name}.", name))
-            pictures[words.section].append(Picture.read(record.figures[name], words.description, words.caption))
-    pictures["Training"] += _training_pictures(record.history, record.metrics.get("epoch"))
-    pictures["Sample quality"] += _quality_pictures(record.history)
-    tables = {
-        "Sample quality": quality_table(record.quality),
-        "Memorising": memorising_table(record.quality),
-        "Classes": class_table(record.metrics),
-        "Calibration": calibration_table(record.metrics),
-        "Setting the unsure aside": selective_table(record.metrics),
-        "Against other data": against_table(record.metrics),
-        "Data": data_table(record.data),
-    }
-    grown = {"Samples": [found]} if films and (found := film(record)) else {}
-    sections = [
-        Section(
-            title,
-            GROWTH if title in grown else "",
-            films=grown.get(title, ()),
-            pictures=pictures[title],
-            tables=[table] if (table := tables.get(title)) else (),
+    pictures = _pictures_by_section(record)
+    samples = timeline(record) if timelines else None
+    titles = dict.fromkeys([*(plot.section for plot in PLOTS.values()), *TABLES, OTHER_PLOTS])
+    sections = []
+    for title in titles:
+        table = TABLES[title](record) if title in TABLES else None
+        by_epoch = [samples] if samples and title == PLOTS["samples"].section else []
+        sections.append(
+            Section(
+                title,
+                TIMELINE_TEXT if by_epoch else "",
+                timelines=by_epoch,
+                pictures=pictures[title],
+                tables=[table] if table else [],
+            )
         )
-        for title in ORDER
-    ]
-    return [*sections, _repetition(record)]
+    return [*sections, _reproduction(record)]
 
 
-def film(record: Record, title: str = "") -> Film | None:
-    """Samples epoch by epoch; None if there are none."""
+def timeline(record: RunRecord, title: str = "") -> Timeline | None:
+    """Samples by epoch; None if there are none."""
     of = f" of {title}" if title else ""
     frames = {
-        epoch: Picture(path.read_bytes(), f"Samples{of} at epoch {epoch}, a row for each class.")
+        epoch: Picture(path.read_bytes(), f"Samples{of} at epoch {epoch}, one row per class.")
         for epoch, path in record.grids.items()
     }
-    return Film(frames, title) if frames else None
+    return Timeline(frames, title) if frames else None
 
 
-def _calibration_note(metrics: Mapping[str, Any]) -> str:
+def _pictures_by_section(record: RunRecord) -> dict[str, list[Picture]]:
+    pictures = defaultdict(list)
+    for name, plot in PLOTS.items():
+        if plot.draw_history:
+            figure = plot.draw_history(record.history, record.metrics.get("epoch"))
+            found = None if figure is None else Picture.of(figure, plot.description, plot.caption)
+        else:
+            path = record.figures.get(name)
+            found = None if path is None else Picture.read(path, plot.description, plot.caption)
+        if found is not None:
+            pictures[plot.section].append(found)
+    for name, path in record.figures.items():
+        if name not in PLOTS:
+            pictures[OTHER_PLOTS].append(Picture.read(path, f"{name}.", name))
+    return pictures
+
+
+def _accuracy_note(record: RunRecord) -> str:
+    metrics = record.metrics
+    low, high = metrics["accuracy_interval"]
+    labelled = sum(score["support"] for score in metrics["per_class"].values())
+    note = f"95% interval {low:.3f} to {high:.3f}, {metrics.get('split', '')}, n = {labelled:,}"
+    return f"{note}; scored with {passes}" if (passes := scored_with(metrics)) else note
+
+
+def _nll_note(record: RunRecord) -> str:
+    metrics = record.metrics
     note = "nats, mean of -log p(label | x)"
     if metrics.get("ece") is not None:
         note += f"; expected calibration error {metrics['ece']:.3f}"
@@ -122,29 +123,32 @@ def _calibration_note(metrics: Mapping[str, Any]) -> str:
     return note
 
 
-def _training_pictures(history: Sequence[Mapping[str, Any]], best_epoch: int | None) -> list[Picture]:
-    logged = [title for title, (_, keys) in PANELS.items() if was_logged(history, keys.values())]
-    if not logged:
-        return []
-    words = ", ".join(logged)
-    caption = "The dashed line marks the epoch whose weights were selected." if best_epoch is not None else ""
-    return [Picture.of(curves(history, best_epoch), f"{words[0].upper()}{words[1:]} by epoch.", caption)]
+def _bits_note(record: RunRecord) -> str:
+    metrics = record.metrics
+    height, width = metrics["image_size"]
+    note = f"{metrics['levels']} levels, {height}x{width} pixels, resize {metrics['resize']}"
+    return f"{note}; of {metrics['bits_per_dim_of']}" if metrics.get("bits_per_dim_of") else note
 
 
-def _quality_pictures(history: Sequence[Mapping[str, Any]]) -> list[Picture]:
-    if not was_logged(history, MEASURES.values()):
-        return []
-    caption = "Measured while training, on few samples: good for the course, not for the level."
-    return [Picture.of(quality_curves(history), "FID and KID of samples by epoch.", caption)]
+def _fid_note(record: RunRecord) -> str:
+    quality = record.quality
+    images = f"{quality['n']:,} samples, {quality['n_reference']:,} images of {quality['reference']}"
+    return f"{images}, features {quality['extractor']}"
 
 
-def _repetition(record: Record) -> Section:
+NOTES: dict[str, Callable[[RunRecord], str]] = {  # by the key of the metric; other metrics need `compute` for a card
+    "accuracy": _accuracy_note,
+    "macro_f1": lambda _: "mean over the classes that occur",
+    "nll": _nll_note,
+    "bits_per_dim": _bits_note,
+    "fid": _fid_note,
+}
+
+
+def _reproduction(record: RunRecord) -> Section:
     facts, command = record.about.get("facts"), record.about.get("command")
-    return Section(
-        "How to repeat it",
-        tables=[Table(list(facts.items()), numeric=False)] if facts else (),
-        listings=[
-            *([Listing(command, "Command")] if command else []),
-            *([Listing(record.config_text, "Config (YAML)", folded=True)] if record.config_text else []),
-        ],
-    )
+    code = [CodeBlock(command, "Command")] if command else []
+    if record.config_text:
+        code.append(CodeBlock(record.config_text, "Config (YAML)", folded=True))
+    tables = [Table(list(facts.items()), numeric=False)] if facts else []
+    return Section("How to reproduce", tables=tables, code=code)

@@ -1,4 +1,4 @@
-"""A page to read: headline figures, then sections of pictures and tables, in one HTML file that needs nothing else."""
+"""A page of metrics, plots and tables as one self-contained HTML file."""
 
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
@@ -12,18 +12,24 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from pixelbayes.plots.style import DPI, adaptive, holds_image, to_png, to_svg
+from pixelbayes.plots.style import DPI, adaptive, contains_image, to_png, to_svg
 from pixelbayes.utils.files import write_text
 
 SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Helvetica Neue", sans-serif'
 
-MOST_TICKS = 12  # below a slider on a phone
-ENLARGED = 1.2  # a drawing on the page: its words, sized for a paper, are to be read at arm's length
+MAX_TICKS = 12  # below a slider; more do not fit on a phone
+DRAWING_SCALE = 1.2  # enlarges drawings on the page, because their text is sized for print
 
 
 @dataclass(frozen=True)
 class Card:
-    """One headline figure: its name, its value as it should be read, and what has to be known beside it."""
+    """A metric at the top of a page or section.
+
+    Args:
+        name: Its name.
+        value: Its value as text.
+        note: What is needed to interpret it.
+    """
 
     name: str
     value: str
@@ -32,24 +38,32 @@ class Card:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a head. The first column names its row; the others hold numbers unless `numeric` is False.
+    """A table of text. The first column contains the names of the rows.
 
-    `marked` holds (row, column) of cells to stand out; the caption should say what for.
+    Args:
+        rows: The cells.
+        columns: Names of the columns; empty for a table without a head.
+        caption: What the table shows, and what the highlighted cells mean.
+        numeric: Whether the other columns contain numbers, which are aligned to the right.
+        highlighted: (row, column) of the highlighted cells.
     """
 
     rows: Sequence[Sequence[str]]
-    columns: Sequence[str] = ()  # no head if empty
+    columns: Sequence[str] = ()
     caption: str = ""
     numeric: bool = True
-    marked: Collection[tuple[int, int]] = ()
+    highlighted: Collection[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG of `DPI`, what it shows in words for those who cannot see it, a caption, and the same as an SVG if known.
+    """A figure. One without images is shown as SVG and follows the reader's colour scheme; others are PNG on white.
 
-    A drawing of lines and words alone is shown as its SVG, in the reader's own scheme. One that holds images is a print
-    on white in either scheme: its shades are read against white.
+    Args:
+        png: PNG with a resolution of `DPI`.
+        description: What it shows, for readers who cannot see it (alt text).
+        caption: How to read it.
+        svg: The same figure as SVG, if there is one.
     """
 
     png: bytes
@@ -63,100 +77,134 @@ class Picture:
 
     @classmethod
     def read(cls, path: Path, description: str, caption: str = "") -> "Picture":
-        """A PNG file, and the SVG beside it if there is one."""
+        """Reads a PNG file, and the SVG file of the same name if there is one."""
         svg = path.with_suffix(".svg")
         return cls(path.read_bytes(), description, caption, svg.read_text(encoding="utf-8") if svg.is_file() else None)
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Width and height on the page, in CSS pixels (1/96 inch), from the PNG's header; drawings are enlarged."""
-        width, height = (int.from_bytes(self.png[at : at + 4], "big") for at in (16, 20))
-        scale = 96 / DPI * (1 if self.is_print else ENLARGED)
+        """Width and height on the page, in CSS pixels (1/96 inch)."""
+        width, height = (int.from_bytes(self.png[at : at + 4], "big") for at in (16, 20))  # in the header of a PNG
+        scale = 96 / DPI * (1 if self.is_raster else DRAWING_SCALE)
         return round(width * scale), round(height * scale)
 
     @property
-    def is_print(self) -> bool:
-        return self.svg is None or holds_image(self.svg)
+    def is_raster(self) -> bool:
+        """Whether it is shown as PNG on white."""
+        return self.svg is None or contains_image(self.svg)
 
     @cached_property
     def uri(self) -> str:
-        if self.svg is None or self.is_print:
+        if self.svg is None or self.is_raster:
             return _data_uri("image/png", self.png)
         return _data_uri("image/svg+xml", adaptive(self.svg, SANS).encode())
 
 
 @dataclass(frozen=True)
-class Film:
-    """Pictures of one thing as training goes on, of which one is seen at a time: epoch -> picture, epochs rising."""
+class Timeline:
+    """Pictures of the same thing at several epochs, of which a slider selects one.
+
+    Args:
+        frames: The picture at each epoch, in increasing order.
+        title: Title below the picture.
+    """
 
     frames: Mapping[int, Picture]
     title: str = ""
 
     @property
     def last(self) -> int:
-        """The epoch that is seen before anybody moves the slider."""
+        """The epoch that is shown first."""
         return max(self.frames)
 
 
 @dataclass(frozen=True)
-class Listing:
-    """Text to copy as it stands, such as a command or a config."""
+class CodeBlock:
+    """Text to copy, such as a command or a config.
+
+    Args:
+        text: The text.
+        title: Its title.
+        folded: Whether it is hidden until the reader opens it.
+    """
 
     text: str
     title: str
-    folded: bool = False  # shown on a click
+    folded: bool = False
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is below it, in the order of the fields."""
+    """A section of a page; its content in the order of the fields.
+
+    Args:
+        title: Its heading.
+        text: A paragraph.
+        cards: Metrics.
+        timelines: Shown side by side; one slider controls all of them.
+        pictures: Figures.
+        tables: Tables.
+        code: Blocks of text to copy.
+        gallery: Whether the pictures are shown side by side, scaled to fit.
+        part: Title of the part of the page that the section belongs to, such as the name of a run.
+    """
 
     title: str
     text: str = ""
     cards: Sequence[Card] = ()
-    films: Sequence[Film] = ()  # side by side; one slider moves them all
+    timelines: Sequence[Timeline] = ()
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
-    listings: Sequence[Listing] = ()
-    gallery: bool = False  # pictures side by side, scaled to fit, to be compared at a glance
-    part: str = ""  # of the page: what its neighbours of the same part have in common, such as a run
+    code: Sequence[CodeBlock] = ()
+    gallery: bool = False
+    part: str = ""
 
     @property
-    def stops(self) -> list[int]:
-        """Epochs at which any film has a picture, rising: where the slider can stand."""
-        return sorted({epoch for film in self.films for epoch in film.frames})
+    def epochs(self) -> list[int]:
+        """The positions of the slider: all epochs at which any timeline has a picture, in increasing order."""
+        return sorted({epoch for timeline in self.timelines for epoch in timeline.frames})
 
     @property
     def ticks(self) -> list[int]:
-        """The stops that are written below the slider: all if there is room for them, else the first and the last."""
-        return self.stops if len(self.stops) <= MOST_TICKS else [self.stops[0], self.stops[-1]]
+        """The labels of the slider: all epochs if there is enough room, else the first and the last one."""
+        return self.epochs if len(self.epochs) <= MAX_TICKS else [self.epochs[0], self.epochs[-1]]
 
     @property
     def is_empty(self) -> bool:
-        return not (self.text or self.cards or self.films or self.pictures or self.tables or self.listings)
+        return not (self.text or self.cards or self.timelines or self.pictures or self.tables or self.code)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of sections; a part of it is a run of sections with that name."""
+    """A page.
+
+    Args:
+        title: Its title.
+        summary: One or more lines below the title.
+        kicker: The kind of page, above the title.
+        cards: Metrics.
+        sections: The sections. Consecutive sections of the same part are shown under its title.
+        footer: A line at the bottom.
+    """
 
     title: str
     summary: str = ""
-    kicker: str = ""  # the kind of page, above its title
+    kicker: str = ""
     cards: Sequence[Card] = ()
     sections: Sequence[Section] = ()
     footer: str = ""
 
     @property
     def parts(self) -> list[tuple[str, list[tuple[int, Section]]]]:
-        """The sections, numbered from 1, by part."""
+        """The sections by part, numbered from 1."""
         numbered = enumerate(self.sections, 1)
         return [(part, list(group)) for part, group in groupby(numbered, key=lambda pair: pair[1].part)]
 
     def html(self) -> str:
-        """The page as HTML: style and images inside it, and no right to load anything.
+        """The page as HTML. It contains its style and images, and its security policy forbids to load anything.
 
-        The only script it may run moves sliders, and is there if it has one; the policy names it by its SHA-256.
+        The only script controls the sliders. A page without a slider has no script. The policy allows this script by
+        its SHA-256, and no other.
         """
         environment = Environment(
             loader=PackageLoader("pixelbayes", "report"),
@@ -166,19 +214,19 @@ class Page:
             lstrip_blocks=True,
         )
         script = ""
-        if any(len(section.stops) > 1 for section in self.sections):
+        if any(len(section.epochs) > 1 for section in self.sections):
             script = files("pixelbayes.report").joinpath("page.js").read_text(encoding="utf-8")
         digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
         return environment.get_template("page.html.j2").render(page=self, sans=SANS, script=script, digest=digest)
 
     def write(self, path: str | Path) -> None:
-        """Writes the page to a file that is whole or not there."""
+        """Writes the page to a file."""
         write_text(path, self.html())
 
 
-def in_part(part: str, sections: Sequence[Section | None]) -> list[Section]:
-    """The sections that hold anything, as a part of a page."""
-    return [replace(section, part=part) for section in sections if section is not None and not section.is_empty]
+def in_part(part: str, sections: Sequence[Section]) -> list[Section]:
+    """Makes the sections that are not empty a part of a page."""
+    return [replace(section, part=part) for section in sections if not section.is_empty]
 
 
 def _data_uri(kind: str, content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What a measurement leaves in a folder: figures as JSON and CSV, every prediction, pictures, and a report."""
+"""The results of a measurement as files in a folder: metrics, predictions, plots and a report."""
 
 import json
 import platform
@@ -11,46 +11,41 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pixelbayes.checkpoints.checkpoint import Trained
-from pixelbayes.evaluation.history import HISTORY, read_history
+from pixelbayes.checkpoints.trained import Trained
+from pixelbayes.evaluation.history import read_history
 from pixelbayes.evaluation.measure import Measurement
-from pixelbayes.plots import save_figure
-from pixelbayes.plots.overview import pictures_of
-from pixelbayes.report import run_report
+from pixelbayes.plots import Overview, plots_of, save_figure
+from pixelbayes.report.compose import run_report
 from pixelbayes.report.predictions import prediction_rows
-from pixelbayes.report.run_record import ABOUT, FIGURES, METRICS, QUALITY
 from pixelbayes.utils.files import csv_text, write_text
-
-TABLE, PREDICTIONS, PAGE = "metrics.csv", "predictions.csv", "index.html"
-RESULTS = (METRICS, TABLE, PREDICTIONS, QUALITY, ABOUT, PAGE)
-FORMATS = (".png", ".svg")  # of each figure
+from pixelbayes.utils.run_folder import FIGURE_FORMATS, RunFolder
 
 
-def figures_of(checkpoint: Trained, measurement: Measurement, source: str, split: str) -> dict[str, Any]:
-    """All figures as plain values, with what must be known to compare them."""
-    preprocessing = checkpoint.preprocessing
+def metrics_of(trained: Trained, measurement: Measurement, source: str, split: str) -> dict[str, Any]:
+    """The metrics of a measurement as plain values, with everything that is needed to compare them."""
+    shape = trained.image_shape
     return {
-        **measurement.figures(),
+        **measurement.metrics(),
         "data": source,
         "split": split,
-        "levels": preprocessing.levels,
-        "image_size": list(preprocessing.image_size),
-        "channels": preprocessing.channels,
-        "resize": preprocessing.resize,
-        "epoch": checkpoint.about.get("epoch"),
-        "parameters": checkpoint.parameters,
+        "levels": shape.levels,
+        "image_size": list(shape.size),
+        "channels": shape.channels,
+        "resize": trained.preprocessing.resize,
+        "epoch": trained.provenance.epoch,
+        "parameters": trained.num_parameters,
     }
 
 
 def write_results(
     folder: Path,
-    checkpoint: Trained,
+    trained: Trained,
     measurement: Measurement,
     *,
     source: str,
     split: str,
     samples: Tensor | None = None,
-    figures: Mapping[str, Figure | None] = MappingProxyType({}),
+    plots: Mapping[str, Figure | None] = MappingProxyType({}),
     more: Mapping[str, Any] = MappingProxyType({}),
     command: str = "",
     facts: Mapping[str, str] = MappingProxyType({}),
@@ -58,47 +53,49 @@ def write_results(
     """Writes metrics.json, metrics.csv, predictions.csv, about.json, figures/ and the report, index.html.
 
     Args:
-        folder: Where to. The report shows what else stands there: history, config, summary of the data, sample grids.
-        checkpoint: The network.
-        measurement: What it made of the split.
+        folder: The folder. The report includes its other files: history, config, summary of the data, sample grids.
+        trained: The network, or the networks.
+        measurement: Their measurement on the split.
         source: The data, as in `DataConfig`.
         split: The split that was measured.
-        samples: uint8 levels (Y, n, C, H, W), images drawn from each class, if it draws any.
-        figures: More pictures, by the names in `report.captions`; those that are None are left out. Any other that
-            stands in the folder is of an earlier measurement, and removed.
-        more: Figures besides those of the measurement, as plain values.
-        command: The command line that repeats it.
-        facts: More to know, shown beside versions.
+        samples: Samples of each class, uint8 (Y, n, C, H, W).
+        plots: Additional plots by their names in `plots.PLOTS`, or None where there is nothing to show. All other plots
+            in the folder belong to an earlier measurement and are removed.
+        more: Additional metrics as plain values.
+        command: The command line that reproduces the results.
+        facts: Facts for the report, in addition to the versions.
 
     Returns:
-        The figures, as in metrics.json.
+        The content of metrics.json.
     """
-    found = {**figures_of(checkpoint, measurement, source, split), **more}
-    write_text(folder / METRICS, json.dumps(found, indent=2) + "\n")
-    plain = {name: value for name, value in found.items() if not isinstance(value, list | tuple | dict)}
-    write_text(folder / TABLE, csv_text([list(plain), list(plain.values())]))
-    write_text(folder / PREDICTIONS, csv_text(prediction_rows(checkpoint, measurement)))
+    run = RunFolder(folder)
+    metrics = {**metrics_of(trained, measurement, source, split), **more}
+    write_text(run.metrics, json.dumps(metrics, indent=2) + "\n")
+    single = {name: value for name, value in metrics.items() if not isinstance(value, list | tuple | dict)}
+    write_text(run.metrics_table, csv_text([list(single), list(single.values())]))
+    write_text(run.predictions, csv_text(prediction_rows(trained, measurement)))
     versions = {"torch": torch.__version__, "Python": platform.python_version()}
-    about = {"description": checkpoint.description, "command": command, "facts": {**facts, **versions}}
-    write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
-    _clear_figures(folder)
-    drawn = pictures_of(checkpoint, measurement, samples, read_history(folder / HISTORY))
-    for name, figure in {**drawn, **figures}.items():
+    about = {"description": trained.description, "command": command, "facts": {**facts, **versions}}
+    write_text(run.about, json.dumps(about, indent=2) + "\n")
+    _remove_figures(run)
+    overview = Overview(trained=trained, measurement=measurement, samples=samples, history=read_history(run.history))
+    for name, figure in {**plots_of(overview), **plots}.items():
         if figure is not None:
-            for suffix in FORMATS:
-                save_figure(figure, folder / FIGURES / f"{name}{suffix}")
-    run_report([folder]).write(folder / PAGE)
-    return found
+            for suffix in FIGURE_FORMATS:
+                save_figure(figure, run.figures / f"{name}{suffix}")
+    run_report([folder]).write(run.page)
+    return metrics
 
 
 def clear_results(folder: Path) -> None:
-    """Removes what an earlier measurement has left in a folder; all else stays."""
-    for name in RESULTS:
-        (folder / name).unlink(missing_ok=True)
-    _clear_figures(folder)
+    """Removes the files that an earlier measurement wrote into a folder, and no others."""
+    run = RunFolder(folder)
+    for file in run.results:
+        file.unlink(missing_ok=True)
+    _remove_figures(run)
 
 
-def _clear_figures(folder: Path) -> None:
-    for old in (folder / FIGURES).glob("*"):
-        if old.suffix in FORMATS:
-            old.unlink()
+def _remove_figures(run: RunFolder) -> None:
+    for file in run.figures.glob("*"):
+        if file.suffix in FIGURE_FORMATS:
+            file.unlink()

@@ -1,4 +1,4 @@
-"""What a run has left in its folder, read back; whatever is absent is empty."""
+"""The content of a run folder, or of the folder of an evaluation. Missing files count as empty."""
 
 import json
 import re
@@ -9,33 +9,31 @@ from typing import Any
 
 import yaml
 
-from pixelbayes.evaluation.history import HISTORY, read_history
+from pixelbayes.evaluation.history import read_history
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.run_folder import RunFolder
 
-CONFIG, DATA, METRICS, QUALITY, ABOUT = "config.yaml", "data.json", "metrics.json", "quality.json", "about.json"
-FIGURES, SAMPLES, EVALUATIONS = "figures", "samples", "evaluation"  # folders in a run folder
-
-MOST_GRIDS = 40  # of samples shown; each is tens of kB of the page
+MAX_GRIDS = 40  # each grid of samples adds tens of kB to the page
 
 
 @dataclass(frozen=True)
-class Record:
-    """A run folder, or the folder of one evaluation, as plain values.
+class RunRecord:
+    """The content of a run folder, or of the folder of an evaluation.
 
     Args:
-        folder: Where it stands.
-        metrics: Figures of one split, as in metrics.json.
-        quality: Figures of samples, as in quality.json.
-        about: What it is, the command and other facts, as in about.json.
-        data: Made by `data.summary.summarise`.
-        config_text: The config as YAML.
-        history: A row for each epoch.
-        grids: Epoch -> the picture of samples drawn then, epochs rising.
-        figures: Name -> its PNG.
-        evaluations: Of the same network on other data, in the order of their names.
+        folder: The folder.
+        metrics: metrics.json, the metrics of one split.
+        quality: quality.json, the sample quality.
+        about: about.json: description, command and other facts.
+        data: data.json, made by `data.summary.summarise`.
+        config_text: config.yaml as text.
+        history: The rows of history.csv, one per epoch.
+        grids: The grid of samples drawn at each epoch, in increasing order; at most MAX_GRIDS.
+        figures: The PNG file of each plot, by the plot's name.
+        evaluations: Evaluations of the same network, in the order of their names.
     """
 
-    folder: Path
+    folder: RunFolder
     metrics: Mapping[str, Any]
     quality: Mapping[str, Any]
     about: Mapping[str, Any]
@@ -44,47 +42,50 @@ class Record:
     history: Sequence[Mapping[str, float]]
     grids: Mapping[int, Path]
     figures: Mapping[str, Path]
-    evaluations: Sequence["Record"]
+    evaluations: Sequence["RunRecord"]
 
     @classmethod
-    def read(cls, folder: Path) -> "Record":
+    def read(cls, path: Path) -> "RunRecord":
         """Reads a folder.
 
         Raises:
-            InputError: If it holds nothing of a run, or a file in it is damaged; the message names it.
+            InputError: If it contains no file of a run, or a file is damaged.
         """
-        if not any((folder / name).is_file() for name in (CONFIG, HISTORY, METRICS, QUALITY)):
-            raise InputError(f"{folder}: no run folder: it has no {CONFIG}, {HISTORY}, {METRICS} or {QUALITY}")
-        numbered = ((re.fullmatch(r"epoch-(\d+)", path.stem), path) for path in (folder / SAMPLES).glob("epoch-*.png"))
-        grids = {int(found[1]): path for found, path in numbered if found}
-        evaluated = {path.parent for name in (METRICS, QUALITY) for path in (folder / EVALUATIONS).glob(f"*/{name}")}
-        try:
-            history = read_history(folder / HISTORY)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{folder / HISTORY}: damaged ({error}); delete it, or copy it anew") from error
+        folder = RunFolder(path)
+        required = folder.config, folder.history, folder.metrics, folder.quality
+        if not any(file.is_file() for file in required):
+            *names, last = (file.name for file in required)
+            raise InputError(f"{path}: not a run folder, it contains no {', '.join(names)} or {last}")
+        numbers = ((re.fullmatch(r"epoch-(\d+)", file.stem), file) for file in folder.samples.glob("epoch-*.png"))
+        grids = {int(number[1]): file for number, file in numbers if number}
+        evaluated = {
+            file.parent
+            for name in (folder.metrics.name, folder.quality.name)
+            for file in folder.evaluations.glob(f"*/{name}")
+        }
         return cls(
             folder=folder,
-            metrics=read_json(folder / METRICS),
-            quality=read_json(folder / QUALITY),
-            about=read_json(folder / ABOUT),
-            data=read_json(folder / DATA),
-            config_text=(folder / CONFIG).read_text(encoding="utf-8") if (folder / CONFIG).is_file() else "",
-            history=history,
+            metrics=read_json(folder.metrics),
+            quality=read_json(folder.quality),
+            about=read_json(folder.about),
+            data=read_json(folder.data),
+            config_text=folder.config.read_text(encoding="utf-8") if folder.config.is_file() else "",
+            history=read_history(folder.history),
             grids=dict(_thinned(sorted(grids.items()))),
-            figures={path.stem: path for path in sorted((folder / FIGURES).glob("*.png"))},
-            evaluations=[cls.read(path) for path in sorted(evaluated)],
+            figures={file.stem: file for file in sorted(folder.figures.glob("*.png"))},
+            evaluations=[cls.read(found) for found in sorted(evaluated)],
         )
 
     @property
     def name(self) -> str:
-        return self.folder.resolve().name
+        return self.folder.path.resolve().name
 
     @property
     def config(self) -> dict[str, Any]:
-        """The config as nested dicts.
+        """The config as nested dictionaries.
 
         Raises:
-            InputError: If it is no YAML of a config.
+            InputError: If it is damaged.
         """
         try:
             config = yaml.safe_load(self.config_text) or {}
@@ -93,12 +94,12 @@ class Record:
         else:
             reason = "no fields"
         if not isinstance(config, dict):
-            raise InputError(f"{self.folder / CONFIG}: damaged ({reason}); copy it anew")
+            raise InputError(f"{self.folder.config}: damaged ({reason}); copy it again")
         return config
 
 
 def distinct_names(folders: Sequence[Path]) -> list[str]:
-    """For each folder as few of its last parts as tell it from the others.
+    """The shortest ends of the paths that distinguish the folders from each other.
 
     >>> distinct_names([Path("/runs/film/seed-0"), Path("/runs/stem/seed-0")])
     ['film/seed-0', 'stem/seed-0']
@@ -118,24 +119,24 @@ def distinct_names(folders: Sequence[Path]) -> list[str]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The fields of a file that a run has left; none if it is not there.
+    """The fields of a JSON file of a run; empty if there is no such file.
 
     Raises:
-        InputError: If it is damaged.
+        InputError: If the file is damaged.
     """
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: damaged ({error}); delete it, or copy it anew") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: damaged (no fields); delete it, or copy it anew")
-    return found
+        raise InputError(f"{path}: damaged ({error}); delete it, or copy it again") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: damaged (no fields); delete it, or copy it again")
+    return fields
 
 
 def _thinned(grids: Sequence[tuple[int, Path]]) -> list[tuple[int, Path]]:
-    """At most `MOST_GRIDS` of them, spread evenly, first and last among them."""
-    if len(grids) <= MOST_GRIDS:
+    """At most MAX_GRIDS of them, evenly spaced, including the first and the last."""
+    if len(grids) <= MAX_GRIDS:
         return list(grids)
-    return [grids[i * (len(grids) - 1) // (MOST_GRIDS - 1)] for i in range(MOST_GRIDS)]
+    return [grids[i * (len(grids) - 1) // (MAX_GRIDS - 1)] for i in range(MAX_GRIDS)]

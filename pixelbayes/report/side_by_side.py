@@ -1,124 +1,82 @@
-"""Several runs beside each other: what is best where they can be compared, and in what they differ."""
+"""The sections of a report that compare several runs."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pixelbayes.plots.curves import series_of, was_logged
+from pixelbayes.metrics.registry import METRICS
+from pixelbayes.plots.curves import series_of, was_measured
 from pixelbayes.plots.overlay import PANELS, overlaid_curves
-from pixelbayes.report.one_run import film
+from pixelbayes.report.one_run import timeline
 from pixelbayes.report.page import Picture, Section, Table
-from pixelbayes.report.run_record import Record
-from pixelbayes.report.tables import kid_with_deviation, number, with_interval
-from pixelbayes.utils.config_diff import differences, flat
-
-Figures = Mapping[str, Any]
+from pixelbayes.report.run_record import RunRecord
+from pixelbayes.report.tables import Metrics, number
+from pixelbayes.utils.config_diff import config_differences, flatten
 
 
-@dataclass(frozen=True)
-class Column:
-    """A figure in which runs are compared.
+def side_by_side(records: Mapping[str, RunRecord]) -> list[Section]:
+    """Sections that compare runs and their evaluations, including empty ones.
 
     Args:
-        title: Its name.
-        key: Under which it stands.
-        cell: How it is written.
-        best: max or min.
-        alike: Keys that must agree for a comparison to mean something.
+        records: The runs by name.
     """
-
-    title: str
-    key: str
-    cell: Callable[[Figures], str]
-    best: Callable[[Sequence[float]], float]
-    alike: Sequence[str] = ()
-
-
-def _plain(key: str, places: int = 3) -> Callable[[Figures], str]:
-    return lambda found: with_interval(found.get(key), found.get(f"{key}_interval"), places)
-
-
-MEASURED = (
-    Column("accuracy", "accuracy", _plain("accuracy"), max),
-    Column("macro F1", "macro_f1", _plain("macro_f1"), max),
-    Column("nll (nats)", "nll", _plain("nll"), min),
-    Column("calibration error", "ece", _plain("ece"), min),
-    Column(
-        "bits per dimension",
-        "bits_per_dim",
-        _plain("bits_per_dim"),
-        min,
-        ("levels", "image_size", "channels", "resize", "bits_per_dim_of"),
-    ),
-)
-SAMPLED = (
-    Column("FID", "fid", _plain("fid", 2), min),
-    Column("KID", "kid", kid_with_deviation, min),
-)
-
-
-def side_by_side(records: Mapping[str, Record]) -> list[Section]:
-    """Sections on runs by name, each with its evaluations; sections without content among them."""
-    everything = dict(records)
+    measured = dict(records)
     for name, record in records.items():
-        everything |= {f"{name}, {evaluation.name}": evaluation for evaluation in record.evaluations}
-    measured = {name: record.metrics for name, record in everything.items() if record.metrics}
-    sampled = {name: record.quality for name, record in everything.items() if record.quality}
-    films = [found for name, record in records.items() if (found := film(record, name))]
+        measured |= {f"{name}, {evaluation.name}": evaluation for evaluation in record.evaluations}
+    metrics = {name: record.metrics for name, record in measured.items() if record.metrics}
+    quality = {name: record.quality for name, record in measured.items() if record.quality}
+    timelines = [found for name, record in records.items() if (found := timeline(record, name))]
     return [
-        Section("Figures", tables=[*_tables(measured, MEASURED, _images), *_parameters(records)]),
-        Section("Sample quality", tables=_tables(sampled, SAMPLED, _samples)),
+        Section("Metrics", tables=[*_metric_tables(metrics, _images), *_cost_tables(records)]),
+        Section("Sample quality", tables=_metric_tables(quality, _samples)),
         Section("Training", pictures=_curves(records)),
         Section(
             "Samples",
-            "One slider for all: each run shows its latest samples up to that epoch." if films else "",
-            films=films,
+            "One slider controls all runs. Each run shows its latest samples up to that epoch." if timelines else "",
+            timelines=timelines,
         ),
         _config_section(records),
     ]
 
 
-def _images(metrics: Figures) -> str:
+def _images(metrics: Metrics) -> str:
     return f"{metrics.get('data')}, {metrics.get('split')} split, n = {metrics.get('n'):,}"
 
 
-def _samples(quality: Figures) -> str:
+def _samples(quality: Metrics) -> str:
     return (
-        f"{quality.get('n'):,} samples against {quality.get('n_reference'):,} images of {quality.get('reference')}, "
+        f"{quality.get('n'):,} samples and {quality.get('n_reference'):,} images of {quality.get('reference')}, "
         f"features {quality.get('extractor')}"
     )
 
 
-def _tables(
-    found: Mapping[str, Figures], columns: Sequence[Column], measured_on: Callable[[Figures], str]
-) -> list[Table]:
-    """A table for all that was measured on the same images, for only that can be compared."""
-    groups: dict[str, dict[str, Figures]] = {}
-    for name, figures in found.items():
-        groups.setdefault(measured_on(figures), {})[name] = figures
-    return [_table(f"On {words}.", group, columns) for words, group in groups.items()]
+def _metric_tables(found: Mapping[str, Metrics], images_of: Callable[[Metrics], str]) -> list[Table]:
+    """One table for the runs that were measured on the same images, because only they are comparable."""
+    groups: dict[str, dict[str, Metrics]] = {}
+    for name, metrics in found.items():
+        groups.setdefault(images_of(metrics), {})[name] = metrics
+    return [_metric_table(f"Measured on {images}.", group) for images, group in groups.items()]
 
 
-def _table(caption: str, group: Mapping[str, Figures], columns: Sequence[Column]) -> Table:
-    columns = [column for column in columns if any(found.get(column.key) is not None for found in group.values())]
-    rows = [[name, *(column.cell(found) for column in columns)] for name, found in group.items()]
-    marked, notes = set(), []
-    for place, column in enumerate(columns, 1):
-        judged = {row: found for row, found in enumerate(group.values()) if found.get(column.key) is not None}
-        values = {row: found[column.key] for row, found in judged.items()}
-        unlike = [key for key in column.alike if len({str(found.get(key)) for found in judged.values()}) > 1]
-        if unlike:
-            differing = " and ".join(key.replace("_", " ") for key in unlike)
-            notes.append(f"The {column.title} are no comparison: they are of different {differing}.")
+def _metric_table(caption: str, group: Mapping[str, Metrics]) -> Table:
+    files = list(group.values())
+    columns = [metric for metric in METRICS.values() if any(metric.value(file) is not None for file in files)]
+    rows = [[name, *(metric.cell(file) for metric in columns)] for name, file in group.items()]
+    best, notes = set(), []
+    for column, metric in enumerate(columns, 1):
+        values = {row: value for row, file in enumerate(files) if (value := metric.value(file)) is not None}
+        if differing := metric.disagreements(files):
+            keys = " and ".join(key.replace("_", " ") for key in differing)
+            notes.append(f"Values of {metric.title} are not comparable, because they differ in {keys}.")
         elif len(values) > 1:
-            marked |= {(row, place) for row, value in values.items() if value == column.best(list(values.values()))}
-    if marked:
-        caption += " The best of each column is marked; intervals, in brackets, tell whether it might be chance."
-    return Table(rows, ["run", *(column.title for column in columns)], " ".join([caption, *notes]), marked=marked)
+            best |= {(row, column) for row, value in values.items() if value == metric.best(values.values())}
+    if best:
+        caption += " The best value of each column is highlighted. Compare the intervals, in brackets."
+    headings = [metric.heading for metric in columns]
+    return Table(rows, ["run", *headings], " ".join([caption, *notes]), highlighted=best)
 
 
-def _parameters(records: Mapping[str, Record]) -> list[Table]:
-    """What each run took."""
+def _cost_tables(records: Mapping[str, RunRecord]) -> list[Table]:
+    """Parameters and training time of each run."""
     rows = []
     for name, record in records.items():
         parameters, epoch = record.metrics.get("parameters"), record.metrics.get("epoch")
@@ -132,48 +90,45 @@ def _parameters(records: Mapping[str, Record]) -> list[Table]:
                 number(sum(seconds) / 60, 1) if seconds else "",
             ]
         )
-    columns = ["run", "parameters", "epochs", "selected epoch", "minutes in epochs"]
-    return [Table(rows, columns, "What each took.")] if any(any(row[1:]) for row in rows) else []
+    columns = ["run", "parameters", "epochs", "selected epoch", "minutes of training"]
+    return [Table(rows, columns, "Size and training time.")] if any(any(row[1:]) for row in rows) else []
 
 
-def _curves(records: Mapping[str, Record]) -> list[Picture]:
+def _curves(records: Mapping[str, RunRecord]) -> list[Picture]:
     histories = {
-        name: [record.history] for name, record in records.items() if was_logged(record.history, PANELS.values())
+        name: [record.history] for name, record in records.items() if was_measured(record.history, PANELS.values())
     }
     if not histories:
         return []
-    return [
-        Picture.of(
-            overlaid_curves(histories),
-            "Learning curves of all runs.",
-            "Epoch by epoch, on validation; FID, if any, of samples.",
-        )
-    ]
+    caption = "Metrics on the validation split by epoch, and FID of samples if it was measured."
+    return [Picture.of(overlaid_curves(histories), "Line plots of the metrics of all runs by epoch.", caption)]
 
 
-def _config_section(records: Mapping[str, Record]) -> Section:
+def _config_section(records: Mapping[str, RunRecord]) -> Section:
     configs = {name: record.config for name, record in records.items() if record.config_text}
     if len(configs) < 2:
         return Section("Configs")
-    names = differences(*configs.values())
+    names = config_differences(*configs.values())
     if not names:
-        return Section("Configs", "The configs are the same.")
-    fields = [flat(config) for config in configs.values()]
-    rows = [[name, *(_value(each.get(name)) for each in fields)] for name in names]
-    marked = {
+        return Section("Configs", "The configs are equal.")
+    fields = [flatten(config) for config in configs.values()]
+    rows = [[name, *(_format_value(each.get(name)) for each in fields)] for name in names]
+    highlighted = {
         (row, column)
         for row, name in enumerate(names)
         for column, each in enumerate(fields, 1)
         if each.get(name) != fields[0].get(name)
     }
-    caption = "The fields in which the configs differ; marked where they differ from the first run."
-    return Section("Configs", tables=[Table(rows, ["field", *configs], caption, numeric=False, marked=marked)])
+    caption = "The fields in which the configs differ. Values that differ from the first run are highlighted."
+    return Section(
+        "Configs", tables=[Table(rows, ["field", *configs], caption, numeric=False, highlighted=highlighted)]
+    )
 
 
-def _value(value: Any) -> str:
-    """A value as YAML has it, on one line.
+def _format_value(value: Any) -> str:
+    """A value of a config on one line.
 
-    >>> _value([32, 32]), _value(None), _value(False)
+    >>> _format_value([32, 32]), _format_value(None), _format_value(False)
     ('[32, 32]', 'none', 'false')
     """
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

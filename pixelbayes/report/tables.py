@@ -1,20 +1,18 @@
-"""Tables of what stands in a folder's files: a number that is not there is not shown."""
+"""Tables of the metrics in the files of a run. A missing number gives an empty cell, a missing file no table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pixelbayes.metrics.classification import wilson_interval
+from pixelbayes.metrics.registry import METRICS
 from pixelbayes.report.page import Table
 
-MEASURES = {  # key in metrics.json -> what it is called, with its unit
-    "nll": "negative log-likelihood (nats)",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-}
+Metrics = Mapping[str, Any]
+"""The content of metrics.json or quality.json."""
 
 
 def number(value: float | None, places: int = 3) -> str:
-    """A number as it is read; nothing where there is none.
+    """A number as text; empty for None.
 
     >>> number(0.12345), number(None)
     ('0.123', '')
@@ -23,7 +21,7 @@ def number(value: float | None, places: int = 3) -> str:
 
 
 def with_interval(value: float | None, interval: Sequence[float] | None, places: int = 3) -> str:
-    """A number and its interval.
+    """A number and its interval as text.
 
     >>> with_interval(0.5, (0.41, 0.59), places=2)
     '0.50 [0.41, 0.59]'
@@ -34,90 +32,99 @@ def with_interval(value: float | None, interval: Sequence[float] | None, places:
     return f"{number(value, places)} [{low}, {high}]"
 
 
-def how_read(metrics: Mapping[str, Any]) -> str:
-    """How images were read to tell their classes; nothing where each was read once.
+def scored_with(metrics: Metrics) -> str:
+    """The passes that decided the class, as a phrase; empty if it was a single unmasked pass.
 
-    >>> how_read({"views": 2, "masks": 4, "combine": "mean"})
-    '2 views, 4 masks each, as their mean'
-    >>> how_read({"views": 1, "masks": 0, "combine": "density"})
+    >>> scored_with({"views": 2, "masks": 4, "combine": "product"})
+    '2 views and 4 masks per view, combined as a product'
+    >>> scored_with({"views": 2, "masks": 0, "combine": "mixture"})
+    '2 views, combined as a mixture'
+    >>> scored_with({"views": 1, "masks": 0, "combine": "mixture"})
     ''
     """
     views, masks = metrics.get("views", 1), metrics.get("masks", 0)
     if views == 1 and not masks:
         return ""
-    what = f"{views} view{'s' * (views > 1)}" + (f", {masks} masks each" if masks else "")
-    return f"{what}, as {'one density' if metrics['combine'] == 'density' else 'their mean'}"
+    passes = f"{views} views" if views > 1 else f"{masks} mask{'s' * (masks > 1)}"
+    if views > 1 and masks:
+        passes += f" and {masks} mask{'s' * (masks > 1)} per view"
+    return passes if views * masks == 1 else f"{passes}, combined as a {metrics['combine']}"
 
 
-def class_table(metrics: Mapping[str, Any]) -> Table | None:
-    """Precision, recall with its 95% Wilson interval, and F1 of each class; None where no image was labelled."""
+def class_table(metrics: Metrics) -> Table | None:
+    """Precision, recall with its 95% Wilson interval, and F1 of each class."""
     if not metrics.get("per_class"):
         return None
     rows = []
     for name, score in metrics["per_class"].items():
-        recalled = wilson_interval(round(score["recall"] * score["support"]), score["support"])
+        interval = wilson_interval(round(score["recall"] * score["support"]), score["support"])
         rows.append(
             [
                 name,
                 f"{score['support']:,}",
                 number(score["precision"]),
-                with_interval(score["recall"], recalled),
+                with_interval(score["recall"], interval),
                 number(score["f1"]),
             ]
         )
     columns = ["class", "images", "precision", "recall (95% interval)", "F1"]
-    return Table(rows, columns, f"By class, {metrics.get('split', 'the')} split.")
+    return Table(rows, columns, f"Metrics per class, {metrics.get('split', 'the')} split.")
 
 
-def calibration_table(metrics: Mapping[str, Any]) -> Table | None:
-    """Nll, Brier score and ECE with their intervals, as they are and after the temperature; None if not measured."""
+def calibration_table(metrics: Metrics) -> Table | None:
+    """NLL, Brier score and ECE with their intervals, before and after temperature scaling."""
     if metrics.get("nll") is None:
         return None
-    sides = {"as it is": metrics}
-    if calibrated := metrics.get("calibrated"):
-        sides[f"at temperature {number(calibrated.get('temperature'))}"] = calibrated
+    posteriors = {"uncalibrated": metrics}
+    calibrated = metrics.get("calibrated") or {}
+    if calibrated:
+        posteriors[f"at temperature {number(calibrated.get('temperature'))}"] = calibrated
     rows = [
-        [words, *(with_interval(side.get(key), side.get(f"{key}_interval")) for side in sides.values())]
-        for key, words in MEASURES.items()
+        [metric.heading, *(metric.cell(posterior) for posterior in posteriors.values())]
+        for metric in (METRICS[key] for key in ("nll", "brier", "ece"))
     ]
     rows += [
-        [words, *(number(side.get(key)) for side in sides.values())]
-        for key, words in (("ece_if_calibrated", "error expected if calibrated"), ("p_value", "p-value if calibrated"))
-        if any(side.get(key) is not None for side in sides.values())
+        [title, *(number(posterior.get(key)) for posterior in posteriors.values())]
+        for key, title in (("ece_if_calibrated", "expected ECE if calibrated"), ("p_value", "p-value if calibrated"))
+        if any(posterior.get(key) is not None for posterior in posteriors.values())
     ]
-    source = f" The temperature: {calibrated['source']}." if calibrated and calibrated.get("source") else ""
-    shown = " In brackets 95% bootstrap intervals." if metrics.get("nll_interval") else ""
-    return Table(rows, ["posterior", *sides], f"Lower is better.{shown}{source}")
+    caption = "Lower is better for the first three rows."
+    if metrics.get("nll_interval"):
+        caption += " Brackets contain 95% bootstrap intervals."
+    if calibrated.get("source"):
+        caption += f" Temperature: {calibrated['source']}."
+    return Table(rows, ["posterior", *posteriors], caption)
 
 
-def selective_table(metrics: Mapping[str, Any]) -> Table | None:
-    """Accuracy among the surest share of the images; None if not measured."""
-    found = metrics.get("selective")
-    if not found or not found.get("accuracy_at"):
+def selective_table(metrics: Metrics) -> Table | None:
+    """Accuracy among the most confident images."""
+    selective = metrics.get("selective")
+    if not selective or not selective.get("accuracy_at"):
         return None
-    rows = [[f"the surest {share}", number(accuracy)] for share, accuracy in found["accuracy_at"].items()]
+    rows = [[f"most confident {share}", number(accuracy)] for share, accuracy in selective["accuracy_at"].items()]
     if metrics.get("accuracy") is not None:
         rows.append(["all", number(metrics["accuracy"])])
-    area = found.get("aurc")
+    area = selective.get("aurc")
     caption = "" if area is None else f"Area under the risk-coverage curve: {area:.4f}."
     return Table(rows, ["images", "accuracy"], caption)
 
 
-def against_table(metrics: Mapping[str, Any]) -> Table | None:
-    """How well each score tells other data from what was measured; None if not measured."""
-    found = metrics.get("against")
-    if not found:
+def ood_table(metrics: Metrics) -> Table | None:
+    """AUROC of each out-of-distribution score."""
+    ood = metrics.get("ood")
+    if not ood:
         return None
-    rows = [[score, with_interval(one["auroc"], one["auroc_interval"])] for score, one in found["scores"].items()]
+    rows = [[score, with_interval(found["auroc"], found["auroc_interval"])] for score, found in ood["scores"].items()]
     caption = (
-        f"Images of {found['data']}, {found['split']}, against those of {metrics.get('data')}, {metrics.get('split')}: "
-        "the probability that one of the former scores higher; 0.5 is chance."
+        f"Images of {ood['data']}, {ood['split']}, compared with those of {metrics.get('data')}, "
+        f"{metrics.get('split')}. AUROC is the probability that an image of the former has a higher score than one of "
+        "the latter; 0.5 is chance."
     )
     return Table(rows, ["score", "AUROC (95% interval)"], caption)
 
 
 def data_table(summary: Mapping[str, Any]) -> Table | None:
-    """A row for each class and a column for each split, with totals and duplicates below; None without a summary.
+    """Number of images by class and split, with totals and duplicates.
 
     Args:
         summary: Made by `data.summary.summarise`.
@@ -136,45 +143,35 @@ def data_table(summary: Mapping[str, Any]) -> Table | None:
     return Table(rows, ["class", *splits], "Images by class and split.")
 
 
-def quality_table(quality: Mapping[str, Any]) -> Table | None:
-    """FID, KID and the share read as asked, of all samples and of each class; None if not measured."""
+def quality_table(quality: Metrics) -> Table | None:
+    """FID, KID and class agreement, of all samples and of each class."""
     if "fid" not in quality:
         return None
-    read = quality.get("read_as_asked")
+    agreement, per_class = quality.get("class_agreement"), quality.get("per_class", {})
     rows = []
-    for name, distance in {"all": quality, **quality.get("per_class", {})}.items():
-        row = [
-            name,
-            f"{distance['n']:,}",
-            f"{distance['n_reference']:,}",
-            number(distance["fid"], 2),
-            kid_with_deviation(distance),
-        ]
-        if read:
-            all_of_them = with_interval(read["share"], read["interval"])
-            row.append(all_of_them if distance is quality else number(read["per_class"].get(name)))
+    for name, distance in {"all": quality, **per_class}.items():
+        row = [name, f"{distance['n']:,}", f"{distance['n_reference']:,}"]
+        row += [METRICS[key].cell(distance) for key in ("fid", "kid")]
+        if agreement and distance is quality:
+            row.append(with_interval(agreement["share"], agreement["interval"]))
+        elif agreement:
+            row.append(number(agreement["per_class"].get(name)))
         rows.append(row)
-    columns = ["class", "samples", "real images", "FID", "KID", *(["read as asked (95% interval)"] if read else [])]
-    judge = f" Read by the dedicated classifier {read['classifier']}." if read else ""
-    reasons = {distance["reason"] for distance in (quality, *quality.get("per_class", {}).values())} - {None}
+    columns = ["class", "samples", "real images", "FID", "KID"]
     caption = (
-        f"Features: {quality['extractor']}; real images: {quality['reference']}. KID with its deviation over subsets. "
-        f"FID falls as numbers rise: compare only equal ones.{judge}"
+        f"Features: {quality['extractor']}; real images: {quality['reference']}. KID with its standard deviation over "
+        "subsets. FID depends on the numbers of images: compare only values of equal numbers."
     )
+    if agreement:
+        columns.append("class agreement (95% interval)")
+        caption += f" Class agreement is measured with the dedicated classifier {agreement['classifier']}."
+    reasons = {distance["reason"] for distance in (quality, *per_class.values())} - {None}
     return Table(rows, columns, " ".join([caption, *sorted(reasons)]))
 
 
-def kid_with_deviation(distance: Mapping[str, Any]) -> str:
-    """KID and its deviation over subsets; it is small, hence more places."""
-    if distance.get("kid") is None:
-        return ""
-    deviation = distance.get("kid_deviation")
-    return number(distance["kid"], 4) + ("" if deviation is None else f" ± {number(deviation, 4)}")
-
-
-def memorising_table(quality: Mapping[str, Any]) -> Table | None:
-    """Distances of samples and of held-out images to the nearest training image; None if not measured."""
-    if not quality.get("memorising"):
+def memorization_table(quality: Metrics) -> Table | None:
+    """Distances of samples and of held-out images to their nearest training image."""
+    if not quality.get("memorization"):
         return None
     columns = {
         "median": "samples",
@@ -182,12 +179,15 @@ def memorising_table(quality: Mapping[str, Any]) -> Table | None:
         "threshold": "threshold",
         "share_below": "samples below it",
     }
-    rows = [[space, *(number(found.get(key)) for key in columns)] for space, found in quality["memorising"].items()]
+    rows = [
+        [space, *(number(distances.get(key)) for key in columns)]
+        for space, distances in quality["memorization"].items()
+    ]
     copies = quality.get("copies")
     caption = (
-        "Distance to the nearest training image: medians, root mean square over dimensions. Of held-out images 5% lie "
-        "below the threshold; more of the samples do if training images are remembered."
+        "Median distance to the nearest training image, as root mean square over dimensions. 5% of the held-out images "
+        "are below the threshold. A larger share of the samples indicates memorization."
     )
     if copies is not None:
-        caption += f" Samples that are a training image to the last level: {copies:,}."
+        caption += f" Samples that equal a training image in every level: {copies:,}."
     return Table(rows, ["space", *columns.values()], caption)

@@ -1,6 +1,6 @@
-"""Training: the only room that knows Lightning, which takes seconds to import; the configs do without."""
+"""Training. Importing the configs does not import Lightning, which takes seconds."""
 
-from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.optimization import ClassifierTrainingConfig, OptimizationConfig
+from pixelbayes.training.config import ClassifierTrainingConfig, TrainingConfig
+from pixelbayes.training.optimization import OptimizationConfig
 
 __all__ = ["ClassifierTrainingConfig", "OptimizationConfig", "TrainingConfig"]

@@ -1,4 +1,4 @@
-"""Which images a step sees: a function of (seed, step)."""
+"""The images of each step, as a function of seed and step."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,14 +9,16 @@ from pixelbayes.utils.randomness import permutation
 
 
 class ShuffledBatches:
-    """Indices of the training images, a batch at a time; iterating runs from where training stands to the epoch's end.
+    """Batches of training images in random order, as indices.
+
+    Iterating starts at the current step and ends with the epoch. So a resumed epoch continues where it stopped.
 
     Args:
         count: Number of images.
-        batch_size: Images in a batch; an epoch's last batch may be smaller.
-        seed: With the epoch, fixes the order.
-        step: Tells the step that comes next, so that a resumed epoch goes on in its middle.
-        device: Where the images are.
+        batch_size: Images per batch; the last batch of an epoch may be smaller.
+        seed: Random seed; the order is a function of the seed and the epoch.
+        step: Returns the current step.
+        device: Device of the indices.
     """
 
     def __init__(
@@ -34,19 +36,20 @@ class ShuffledBatches:
         self.device = device
 
     def __len__(self) -> int:
+        """Number of batches in an epoch."""
         return -(-self.count // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        epoch, first = divmod(self.step(), len(self))
+        epoch, start = divmod(self.step(), len(self))
         order = permutation(self.seed, "shuffle", epoch, self.count, self.device)
-        yield from order.split(self.batch_size)[first:]
+        yield from torch.split(order, self.batch_size)[start:]
 
 
 class OrderedBatches:
-    """Indices 0 .. count-1, a batch at a time."""
+    """Batches of all images in order, as indices 0 .. count-1."""
 
     def __init__(self, count: int, batch_size: int, device: torch.device | str = "cpu"):
-        self.batches = torch.arange(count, device=device).split(batch_size)
+        self.batches = torch.split(torch.arange(count, device=device), batch_size)
 
     def __len__(self) -> int:
         return len(self.batches)

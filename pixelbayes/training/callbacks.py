@@ -1,12 +1,13 @@
-"""What happens around the steps: history, files, pictures, and stopping well."""
+"""Lightning callbacks: history, sample grids, saving and stopping."""
 
 import math
+import shlex
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -15,117 +16,125 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.evaluation.history import HISTORY, best_row, write_history
-from pixelbayes.inference import sample_classes
+from pixelbayes.checkpoints.provenance import Provenance
+from pixelbayes.evaluation.history import best_row, write_history
+from pixelbayes.inference import SamplingConfig, sample_classes
 from pixelbayes.plots import image_grid, save_figure
 from pixelbayes.training.module import NetworkModule, TrainingModule
 from pixelbayes.training.sample_quality import QualityCheck
 from pixelbayes.utils.errors import InterruptedRunError
 from pixelbayes.utils.files import replacing
+from pixelbayes.utils.run_folder import RunFolder
 
-RESUME = "resume.ckpt"
+NOT_METRICS = ("epoch", "step", "images_per_second", "seconds")  # columns of the history
 
 
 class History(Callback):
-    """One row of figures for each epoch; kept with the state, so that a resumed run's has no gap and no echo.
+    """Records one row of metrics per epoch. The rows are part of the training state, so a resumed run continues them.
 
     Args:
-        run: The run folder; `history.csv` there is rewritten every epoch.
-        quality: Measures samples too, if given.
+        folder: The run folder; its history is rewritten after every epoch.
+        quality_check: Measures samples too, if given.
     """
 
-    def __init__(self, run: Path, quality: QualityCheck | None = None):
-        self.run = run
-        self.quality = quality
+    def __init__(self, folder: RunFolder, quality_check: QualityCheck | None = None):
+        self.folder = folder
+        self.quality_check = quality_check
         self.rows: list[dict[str, float]] = []
-        self.began = 0.0  # when this epoch would have begun, had it never been interrupted
+        self.epoch_start = 0.0  # on the monotonic clock; time between two parts of a resumed run does not count
         self.images, self.training_seconds = 0, 0.0  # of this epoch, since the run last started
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.began += time.monotonic()
+        self.epoch_start += time.monotonic()
 
     def on_train_batch_start(self, *_: Any) -> None:
-        self.step_began = time.monotonic()
+        self.step_start = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, _: Any, index: Tensor, *__: Any
     ) -> None:
         self.images += len(index)
-        self.training_seconds += time.monotonic() - self.step_began
+        self.training_seconds += time.monotonic() - self.step_start
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, NetworkModule)
-        figures = module.epoch_figures()
-        if self.quality is not None and trainer.is_global_zero:  # whose row it is that counts
+        epoch = trainer.current_epoch + 1
+        metrics = module.epoch_metrics()
+        if self.quality_check is not None and trainer.is_global_zero:  # the first process broadcasts its row
             assert isinstance(module, TrainingModule)
-            figures |= self.quality.figures(module.average, trainer.current_epoch + 1, module.config.epochs)
-        known = {name: value for name, value in figures.items() if not math.isnan(value)}
+            metrics |= self.quality_check.metrics(module.average, epoch, module.config.epochs)
         for logger in trainer.loggers:
-            logger.log_metrics(known, step=trainer.global_step)
-        place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+            logger.log_metrics(without_nan(metrics), step=trainer.global_step)
         now = time.monotonic()
-        speed = round(self.images / self.training_seconds, 1)
-        row = {**place, **figures, "images_per_second": speed, "seconds": round(now - self.began, 2)}
-        self.rows.append(trainer.strategy.broadcast(row))  # one clock for all processes
-        self.began, self.images, self.training_seconds = now, 0, 0.0
+        row = {
+            "epoch": epoch,
+            "step": trainer.global_step,
+            **metrics,
+            "images_per_second": round(self.images / self.training_seconds, 1),
+            "seconds": round(now - self.epoch_start, 2),
+        }
+        self.rows.append(trainer.strategy.broadcast(row))  # all processes use the clock of the first
+        self.epoch_start, self.images, self.training_seconds = now, 0, 0.0
         if trainer.is_global_zero:
-            write_history(self.rows, self.run / HISTORY)
+            write_history(self.rows, self.folder.history)
         limit = module.config.max_seconds
         if limit and sum(row["seconds"] for row in self.rows) > limit:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "seconds": time.monotonic() - self.began}
+        return {"rows": self.rows, "seconds": time.monotonic() - self.epoch_start}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
-        self.began = -state_dict["seconds"]
+        self.epoch_start = -state_dict["seconds"]
 
 
 class SampleGrids(Callback):
-    """A picture of samples every few epochs, a row for each class; the noise stays, so one sees the network learn."""
+    """Saves a grid of samples every few epochs, one row per class. The noise is the same every time."""
 
-    def __init__(self, run: Path):
-        self.run = run
+    def __init__(self, folder: RunFolder):
+        self.folder = folder
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
         epoch, config = trainer.current_epoch + 1, module.config
         if config.sample_every and (epoch % config.sample_every == 0 or epoch == config.epochs):
             names = module.data.class_names
-            pixels = sample_classes(module.average, range(len(names)), config.samples_per_class, seed=module.seed)
-            figure = image_grid(pixels, module.network.config.levels, row_labels=names)
-            save_figure(figure, self.run / "samples" / f"epoch-{epoch:04d}.png")
+            sampling = SamplingConfig(count=config.samples_per_class, seed=module.seed)
+            pixels = sample_classes(module.average, range(len(names)), sampling)
+            figure = image_grid(pixels, module.network.config.image_shape.levels, row_labels=names)
+            save_figure(figure, self.folder.samples / f"epoch-{epoch:04d}.png")
 
 
-class Keeper(Callback):
-    """Keeps best and last weights and the state to resume from, and stops a run when asked to.
+class CheckpointCallback(Callback):
+    """Saves the best and the last weights and the training state, and stops the run on a signal.
 
-    A run is saved and stopped at the end of a step; at an epoch's last, at the end of the epoch, for from between the
-    two Lightning would go on without validating. Must come after every callback that has a state.
+    A run is saved and stopped after a step. After the last step of an epoch it is saved and stopped at the end of the
+    epoch, because Lightning skips the validation when it resumes between the two. This callback must come after every
+    callback that has a state.
 
     Args:
-        run: The run folder.
-        history: Whose last row tells how good the epoch was.
-        about: Facts that go into each weights file.
-        command: What resumes such a run.
+        folder: The run folder.
+        history: The history; its last row decides whether the epoch is the best.
+        provenance: Command and config of the run; epoch and metrics are added to the weights of each epoch.
+        command: The subcommand that resumes the run.
     """
 
-    def __init__(self, run: Path, history: History, about: dict[str, Any], command: str):
-        self.run = run
+    def __init__(self, folder: RunFolder, history: History, provenance: Provenance, command: str):
+        self.folder = folder
         self.history = history
-        self.about = about
+        self.provenance = provenance
         self.command = command
         self.saved_at = time.monotonic()
-        self.asked_to_stop: int | None = None
+        self.stop_signal: int | None = None
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """While it lasts, Ctrl-C and SIGTERM ask the run to stop."""
-        if threading.current_thread() is not threading.main_thread():  # Python leaves signals to the main one
+    def handling_signals(self) -> Iterator[None]:
+        """Inside the block, SIGINT (Ctrl-C) and SIGTERM request the run to stop."""
+        if not _in_main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
@@ -134,54 +143,66 @@ class Keeper(Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.saved_at = time.monotonic()
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._ask)  # Lightning has set its own, which stops without saving
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked_to_stop is not None:  # a second time: at once; the last saved state stays
-            raise InterruptedRunError(self._farewell(), number)
-        self.asked_to_stop = number
-
-    def _farewell(self) -> str:
-        return f"stopped; `pixelbayes {self.command} --out {self.run} --resume` goes on"
+        if _in_main_thread():
+            signal.signal(signal.SIGTERM, self._request_stop)  # replaces Lightning's, which stops without saving
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         assert isinstance(module, NetworkModule)
         if trainer.is_last_batch:
             return
         due = time.monotonic() - self.saved_at > 60 * module.config.checkpoint_minutes
-        if self._agreed(trainer, due or self.asked_to_stop is not None):
+        if _in_any_process(trainer, due or self.stop_signal is not None):
             self._save_state(trainer)
-            self._stop_if_asked(trainer)
+            self._stop_if_requested(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, NetworkModule)
-        rows = self.history.rows
-        about = {**self.about, **rows[-1], "selected_by": module.config.select_by}
+        rows, monitor = self.history.rows, module.config.monitor
         if trainer.is_global_zero:
-            kept = module.as_checkpoint(about)
-            checkpoint.save(kept, self.run / checkpoint.LAST)
-            if best_row(rows, module.config.select_by, module.measure) is rows[-1]:
-                checkpoint.save(kept, self.run / checkpoint.BEST)
+            metrics = {name: value for name, value in without_nan(rows[-1]).items() if name not in NOT_METRICS}
+            provenance = replace(self.provenance, epoch=int(rows[-1]["epoch"]), monitor=monitor, metrics=metrics)
+            trained = module.as_trained(provenance)
+            checkpoint.save(trained, self.folder.last)
+            if best_row(rows, monitor, module.metric) is rows[-1]:
+                checkpoint.save(trained, self.folder.best)
         self._save_state(trainer)
-        self._stop_if_asked(trainer)
+        self._stop_if_requested(trainer)
 
-    def _agreed(self, trainer: L.Trainer, wish: bool) -> bool:
-        """Whether any process of the run wishes it: for they save and stop together."""
-        return trainer.strategy.reduce_boolean_decision(wish, all=False) if trainer.world_size > 1 else wish
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
+        if self.stop_signal is not None:  # the second signal stops at once, without saving
+            raise self._interrupted(number)
+        self.stop_signal = number
 
-    def _stop_if_asked(self, trainer: L.Trainer) -> None:
-        if self._agreed(trainer, self.asked_to_stop is not None):
-            number = self.asked_to_stop or signal.SIGTERM  # another process was asked
-            raise InterruptedRunError(self._farewell(), number)
+    def _stop_if_requested(self, trainer: L.Trainer) -> None:
+        if _in_any_process(trainer, self.stop_signal is not None):
+            raise self._interrupted(self.stop_signal or signal.SIGTERM)  # SIGTERM if another process got the signal
+
+    def _interrupted(self, number: int) -> InterruptedRunError:
+        command = shlex.join(["pixelbayes", self.command, "--out", str(self.folder.path), "--resume"])
+        return InterruptedRunError(f"training stopped; resume it with `{command}`", number)
 
     def _save_state(self, trainer: L.Trainer) -> None:
         module = trainer.lightning_module
         assert isinstance(module, NetworkModule)
-        module.watch.check()
+        module.finite_check.check()
         if trainer.is_global_zero:
-            with replacing(self.run / RESUME) as temporary:
+            with replacing(self.folder.resume) as temporary:
                 trainer.save_checkpoint(temporary)
         else:
-            trainer.save_checkpoint(self.run / RESUME)  # writes nothing, but takes part
+            trainer.save_checkpoint(self.folder.resume)  # writes nothing; all processes must take part
         self.saved_at = time.monotonic()
+
+
+def without_nan(metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics that were measured."""
+    return {name: value for name, value in metrics.items() if not math.isnan(value)}
+
+
+def _in_any_process(trainer: L.Trainer, decision: bool) -> bool:
+    """Whether the decision is true in any process, because all of them save and stop together."""
+    return trainer.strategy.reduce_boolean_decision(decision, all=False) if trainer.world_size > 1 else decision
+
+
+def _in_main_thread() -> bool:
+    """Only the main thread can handle signals."""
+    return threading.current_thread() is threading.main_thread()

@@ -1,63 +1,102 @@
-"""What one chooses of a generative network's training."""
+"""Training configs of the two kinds of network."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from pixelbayes.training.optimization import OptimizationConfig
-from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.config_docs import documented
+from pixelbayes.utils.errors import InputError, check_fields
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(OptimizationConfig):
-    """How a network is trained."""
+    """How a PixelCNN++ is trained.
 
-    start: str = ""  # a run or weights file whose network is trained on; only views and changes may be told anew
-    posterior_weight: float = 0.0  # lambda of the hybrid objective: of the Bayes posterior's cross-entropy; 0 for none
-    posterior_from: float = 0.0  # share of the epochs that learn likelihood alone, which is faster, before that counts
-    posterior_temperature: float = 60.0  # T to begin with of the softmax of log p(x | c) / T in it, in nats; learnt
-    clean_likelihood: bool = False  # its bits per dimension are of clean images, its posterior of augmented ones
-    label_dropout: float = 0.0  # share of images whose label is not told, so that log p(x) and guidance are learnt too
-    select_by: Literal["bits_per_dim", "accuracy"] = "accuracy"  # what the best epoch is best at, on validation
-    prior: Literal["uniform", "train"] = "uniform"  # p(c) of Bayes' rule: equal, or as often as in training
-    sample_every: int = 10  # epochs between grids of samples; 0 for none
-    samples_per_class: int = 4  # in those grids
-    quality_every: int = 0  # epochs between FID and KID of samples against the validation images; 0 for none
-    quality_samples: int = 25  # of each class, for those
-    quality_features: Literal["domain", "inception-64", "inception-192", "inception-2048"] = "domain"  # compared by
-    accumulate: int = 1  # a step sees batch_size x accumulate images and their mean loss, batch_size at a time
-    compile: bool = False  # steps by torch.compile: a minute or two to begin with; worth it from some 1000 steps on
-    devices: int = 1  # processes on this machine that share each batch; on a CPU its cores too
+    Raises:
+        InputError: If a value is out of its range, or fields contradict each other.
+    """
+
+    init_from: str = ""
+    """run or weights file to start from; the architecture must be the same, apart from dropout and added views"""
+    classification_weight: float = 0.0
+    """weight of the classification term: cross-entropy of the Bayes posterior; 0 trains on the likelihood only"""
+    classification_start: float = 0.0
+    """fraction of the epochs, at least 0 and below 1, that train on the likelihood only, which is faster"""
+    classification_temperature: float = 60.0
+    """initial temperature T of the posterior in the classification term, in nats, above 0; training learns T"""
+    clean_likelihood: bool = False
+    """compute the likelihood on images without augmentation, and the classification term on augmented images"""
+    label_dropout: float = 0.0
+    """probability of hiding the label of a training image, so that the network also learns log p(x) for guidance"""
+    monitor: Literal["bits_per_dim", "accuracy"] = "accuracy"
+    """validation metric that selects the best epoch"""
+    prior: Literal["uniform", "train"] = "uniform"
+    """prior p(c) of Bayes' rule: uniform, or the class frequencies of the training images"""
+    sample_every: int = 10
+    """number of epochs between sample grids; 0 for none"""
+    samples_per_class: int = 4
+    """number of samples per class in a sample grid, at least 1"""
+    fid_every: int = 0
+    """number of epochs between measurements of FID and KID on the validation images; 0 for none"""
+    fid_samples: int = 25
+    """number of samples per class for FID and KID, at least 1"""
+    fid_features: Literal["classifier", "inception-64", "inception-192", "inception-2048"] = "classifier"
+    """features for FID and KID"""
+    accumulate_grad_batches: int = 1
+    """number of batches per step, at least 1; the loss is the mean over all their images"""
+    compile: bool = False
+    """compile the training step with torch.compile, which takes a minute or two; worth it from about 1000 steps on"""
+    devices: int = 1
+    """number of processes on this machine that share each batch, at most batch_size; on a CPU they share its cores"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.samples_per_class < 1:
-            raise InputError(f"samples_per_class is {self.samples_per_class}, expected at least 1")
-        for name in ("sample_every", "quality_every"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}, expected 0 or more")
-        for name in ("accumulate", "devices", "quality_samples"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if self.devices > self.batch_size:
-            raise InputError(f"devices is {self.devices}, expected no more than batch_size, {self.batch_size}")
-        if self.posterior_weight < 0:
-            raise InputError(f"posterior_weight is {self.posterior_weight}, expected 0 or more")
-        if not self.posterior_temperature > 0:
-            raise InputError(f"posterior_temperature is {self.posterior_temperature}, expected a number above 0")
-        if not 0 <= self.posterior_from < 1:
-            raise InputError(f"posterior_from is {self.posterior_from}, expected at least 0 and below 1")
-        if self.posterior_from and not self.posterior_weight:
-            raise InputError("posterior_from is given, but posterior_weight is 0: no epoch learns from the posterior")
-        if self.clean_likelihood and not self.posterior_weight:
-            raise InputError(
-                "clean_likelihood is true, but posterior_weight is 0: there is no posterior to augment for"
-            )
-        if self.posterior_weight and self.label_dropout:
-            raise InputError("label_dropout and posterior_weight exclude each other: the posterior is told every class")
-        if not 0 <= self.label_dropout <= 1:
-            raise InputError(f"label_dropout is {self.label_dropout}, expected a probability")
+        at_least_1 = ("samples_per_class", "accumulate_grad_batches", "devices", "fid_samples")
+        check_fields(self, at_least_1, lambda n: n >= 1, "at least 1")
+        check_fields(self, ("sample_every", "fid_every", "classification_weight"), lambda n: n >= 0, "0 or more")
+        check_fields(
+            self, ("devices",), lambda n: n <= self.batch_size, f"no more than batch_size, which is {self.batch_size}"
+        )
+        check_fields(self, ("classification_temperature",), lambda t: t > 0, "a number above 0")
+        check_fields(self, ("classification_start",), lambda share: 0 <= share < 1, "at least 0 and below 1")
+        check_fields(self, ("label_dropout",), lambda p: 0 <= p <= 1, "a probability")
+        if self.classification_weight:
+            if self.label_dropout:
+                raise InputError(
+                    f"label_dropout is {self.label_dropout}, expected 0 with classification_weight, because the "
+                    "posterior needs the likelihood under every label"
+                )
+            return
+        for name in ("classification_start", "clean_likelihood"):
+            if value := getattr(self, name):
+                raise InputError(f"{name} is {value}, but classification_weight is 0; give both or neither")
 
     @property
-    def generative_epochs(self) -> int:
-        """Epochs that learn likelihood alone, before the posterior counts; the last is never one of them."""
-        return int(self.posterior_from * self.epochs)
+    def likelihood_epochs(self) -> int:
+        """Number of epochs that train on the likelihood only, before `classification_start`; less than `epochs`."""
+        return int(self.classification_start * self.epochs)
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class ClassifierTrainingConfig(OptimizationConfig):
+    """How a dedicated classifier is trained.
+
+    Raises:
+        InputError: If a value is out of its range.
+    """
+
+    epochs: int = 60
+    batch_size: int = 64
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    ema_decay: float = 0.995
+    monitor: Literal["cross_entropy", "accuracy"] = "accuracy"
+    label_smoothing: float = 0.1
+    """fraction of the target probability that is spread evenly over all classes, at least 0 and below 1"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, ("label_smoothing",), lambda share: 0 <= share < 1, "at least 0 and below 1")

@@ -1,4 +1,4 @@
-"""What a person sees while a network trains."""
+"""Messages on the terminal during training."""
 
 import sys
 from typing import Any
@@ -12,14 +12,14 @@ from pixelbayes.evaluation.history import best_row
 from pixelbayes.training.callbacks import History
 from pixelbayes.training.module import NetworkModule
 
-MEASURES = {"bits_per_dim": "bits per dimension", "cross_entropy": "cross-entropy"}  # in words
+METRIC_NAMES = {"bits_per_dim": "bits per dimension", "cross_entropy": "cross-entropy"}
 
 
 class ProgressReport(Callback):
-    """A bar over all steps with the time left, on a terminal; and one line for each epoch, anywhere.
+    """Prints one line per epoch and, on a terminal, shows a progress bar with the time left.
 
     Args:
-        history: Where the epoch's figures stand; must come before this callback.
+        history: The history; it must come before this callback.
     """
 
     def __init__(self, history: History):
@@ -27,7 +27,7 @@ class ProgressReport(Callback):
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps,"),
-            TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("left"),
+            TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"),
             console=self.console, transient=True, disable=not sys.stderr.isatty(),
         )  # fmt: skip
 
@@ -45,14 +45,14 @@ class ProgressReport(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, NetworkModule)
         row = self.history.rows[-1]
-        best = best_row(self.history.rows, module.config.select_by, module.measure) is row
+        is_best = best_row(self.history.rows, module.config.monitor, module.metric) is row
         self.console.print(
             f"epoch {row['epoch']:>3}/{trainer.max_epochs}   "
-            f"{MEASURES[module.measure]}: train {row[f'train/{module.measure}']:.3f}, "
-            f"validation {row[f'val/{module.measure}']:.3f}   "
-            f"accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s" + ("   best so far" if best else "")
+            f"{METRIC_NAMES[module.metric]}: train {row[f'train/{module.metric}']:.3f}, "
+            f"validation {row[f'val/{module.metric}']:.3f}   "
+            f"accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s" + ("   best so far" if is_best else "")
         )
-        self.bar.update(self.task, description="drawing and saving")
+        self.bar.update(self.task, description="sampling and saving")
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         self.bar.stop()

@@ -1,4 +1,4 @@
-"""Stops a run whose numbers are no numbers any more."""
+"""Stops training when the loss or the gradient norm is not finite."""
 
 import math
 
@@ -7,13 +7,14 @@ from torch import Tensor
 
 from pixelbayes.utils.errors import DivergedError
 
-EVERY = 50  # numbers between two looks at a device that is not the CPU, which would have to be waited for
+INTERVAL = 50  # number of values recorded on a GPU between two checks
 
 
-class Watch:
-    """Looks for the first number that is not finite: on a CPU at once; elsewhere now and then, for looking is waiting.
+class FiniteCheck:
+    """Finds the first value that is not finite.
 
-    Whoever saves weights calls `check` before.
+    A value on the CPU is checked at once. Reading a value from a GPU waits for the GPU, so there INTERVAL values are
+    collected and checked together. Call `check` before weights are saved.
 
     Args:
         remedies: What may help, for the message.
@@ -21,24 +22,28 @@ class Watch:
 
     def __init__(self, remedies: str):
         self.remedies = remedies
-        self.noted: list[tuple[str, int, Tensor]] = []
+        self.pending: list[tuple[str, int, Tensor]] = []
 
-    def note(self, name: str, value: Tensor, step: int) -> None:
-        """Takes in a number, shape (), as it was at a step."""
-        self.noted.append((name, step, value.detach()))
-        if value.device.type == "cpu" or len(self.noted) >= EVERY:
+    def record(self, name: str, value: Tensor, step: int) -> None:
+        """Records a value, shape (), of a step.
+
+        Raises:
+            DivergedError: As `check`.
+        """
+        self.pending.append((name, step, value.detach()))
+        if value.device.type == "cpu" or len(self.pending) >= INTERVAL:
             self.check()
 
     def check(self) -> None:
-        """Looks at all that was noted.
+        """Checks all values recorded since the last check.
 
         Raises:
-            DivergedError: If one is not finite; it names the first.
+            DivergedError: If a value is not finite; the message names the first.
         """
-        noted, self.noted = self.noted, []
-        values = torch.stack([value for _, _, value in noted]).tolist() if noted else []
-        for (name, step, _), value in zip(noted, values, strict=True):
+        pending, self.pending = self.pending, []
+        values = torch.stack([value for _, _, value in pending]).tolist() if pending else []
+        for (name, step, _), value in zip(pending, values, strict=True):
             if not math.isfinite(value):
                 raise DivergedError(
-                    f"the {name} became {value} at step {step}; the last good weights are kept. {self.remedies}"
+                    f"the {name} became {value} at step {step}; the saved weights are from before. {self.remedies}"
                 )

@@ -1,4 +1,4 @@
-"""Training from start, or from where it stopped, to end."""
+"""Runs training from the start, or from the saved training state, to the last epoch."""
 
 import logging
 import warnings
@@ -11,76 +11,84 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from pixelbayes.training.callbacks import RESUME, History, Keeper, SampleGrids
+from pixelbayes.checkpoints.provenance import Provenance
+from pixelbayes.training.callbacks import CheckpointCallback, History, SampleGrids
 from pixelbayes.training.console import ProgressReport
-from pixelbayes.training.launch import in_processes, launched, machines, processes_here
+from pixelbayes.training.launch import is_launched, launch, num_local_processes, num_machines
 from pixelbayes.training.module import NetworkModule, TrainingModule
 from pixelbayes.training.sample_quality import QualityCheck
 from pixelbayes.utils.devices import is_first_process, keep_freed_memory, pick_device
+from pixelbayes.utils.run_folder import RunFolder
 
+ACCELERATORS = {"mps": "mps", "cuda": "gpu", "cpu": "cpu"}
 PRECISIONS: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed", "float64": "64-true"}
+
+NO_PROVENANCE = Provenance()
 
 
 def fit(
-    module: NetworkModule, run: Path, about: dict[str, Any], quality: QualityCheck | None = None
+    module: NetworkModule[Any, Any],
+    run: Path,
+    provenance: Provenance = NO_PROVENANCE,
+    quality_check: QualityCheck | None = None,
 ) -> list[dict[str, float]]:
-    """Trains to the last epoch, from the run folder's saved state if it has one.
+    """Trains to the last epoch; resumes from the training state in the run folder if there is one.
 
     Args:
-        module: What to train.
-        run: The run folder, which receives weights, history, sample grids and logs.
-        about: Facts that go into each weights file.
-        quality: Measures samples every few epochs, if given.
+        module: The network and how to train it.
+        run: The run folder; receives weights, training state, history, sample grids and logs.
+        provenance: Command and config of the run, which are stored with the weights.
+        quality_check: Measures samples every few epochs, if given.
 
     Returns:
-        The history, a row for each epoch.
+        The history, one row per epoch.
 
     Raises:
-        DivergedError: If a loss is not finite.
-        InterruptedRunError: If asked to stop; the run can be resumed.
+        DivergedError: If a loss or a gradient norm is not finite.
+        InterruptedRunError: If a signal stopped the run; it can be resumed.
     """
-    for room in ("pytorch", "fabric"):
-        logging.getLogger(f"lightning.{room}").setLevel(logging.WARNING)
-    if module.devices > 1 and not launched():
-        rows: list[dict[str, float]] = in_processes(module.devices, fit, module, run, about, quality)
-        return rows
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if module.devices > 1 and not is_launched():
+        return launch(module.devices, fit, module, run, provenance, quality_check)
     keep_freed_memory()
-    config = module.config
-    state = run / RESUME
-    history = History(run, quality)
-    keeper = Keeper(run, history, about, module.command)
-    shown: list[Callback] = [ProgressReport(history)] if is_first_process() else []
+    config, folder = module.config, RunFolder(run)
+    history = History(folder, quality_check)
+    checkpoints = CheckpointCallback(folder, history, provenance, module.command)
+    output: list[Callback] = [ProgressReport(history)] if is_first_process() else []
     if isinstance(module, TrainingModule) and is_first_process():
-        shown.append(SampleGrids(run))
+        output.append(SampleGrids(folder))
     trainer = L.Trainer(
-        accelerator={"mps": "mps", "cuda": "gpu", "cpu": "cpu"}[pick_device(config.device, config.precision).type],
-        devices=processes_here(),
-        num_nodes=machines(),
-        strategy=_data_parallel() if launched() else "auto",
+        accelerator=ACCELERATORS[pick_device(config.device, config.precision).type],
+        devices=num_local_processes(),
+        num_nodes=num_machines(),
+        strategy=_data_parallel() if is_launched() else "auto",
         precision=PRECISIONS[config.precision],
         max_epochs=config.epochs,
         logger=LOGGERS[config.logger](run),
-        callbacks=[history, *shown, keeper],
+        callbacks=[history, *output, checkpoints],
         default_root_dir=run,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, len(module.train_dataloader())),
-        enable_checkpointing=False,  # the Keeper's work
+        enable_checkpointing=False,  # CheckpointCallback saves
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    with warnings.catch_warnings(), keeper.listening():
-        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)  # Lightning's use of torch
-        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")  # ours is, by the step
+    with warnings.catch_warnings(), checkpoints.handling_signals():
+        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)  # raised inside Lightning
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")  # ShuffledBatches is, by step
         warnings.filterwarnings("ignore", message=".*``compute`` method of metric")  # a process may have no image
-        trainer.fit(module, ckpt_path=state if state.is_file() else None)
+        trainer.fit(module, ckpt_path=folder.resume if folder.resume.is_file() else None)
     return history.rows
 
 
 def _data_parallel() -> DDPStrategy:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*`broadcast_buffers` is deprecated")  # what is new is not in 2.5
-        return DDPStrategy(broadcast_buffers=False)  # the images are among them
+        warnings.filterwarnings(
+            "ignore", message=".*`broadcast_buffers` is deprecated"
+        )  # new name not in Lightning 2.5
+        return DDPStrategy(broadcast_buffers=False)  # the images are buffers
 
 
 def _tensorboard(run: Path) -> Logger:

@@ -1,4 +1,15 @@
-"""The processes of one run: those that `torchrun` has begun, or those begun here."""
+"""Starts the processes of a data-parallel run on one machine, unless `torchrun` has started them.
+
+`torch.distributed.launcher.api.elastic_launch`, on which `torchrun` is built, does not fit here:
+
+- It shares the tensors of the arguments between the processes, so they would overwrite each other's weights.
+- It raises ChildFailedError or SignalException, never the error of the training function.
+- After a signal it waits 30 s (configurable from torch 2.13 on) and then kills the processes. A run that is stopped
+  during validation may need longer to save its state.
+- Ctrl-C on a terminal reaches each process twice, and a second signal stops a run without saving.
+
+`torch.multiprocessing.spawn` does not return results, forward signals or keep the class of an error.
+"""
 
 import multiprocessing
 import os
@@ -12,88 +23,121 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from pixelbayes.utils.errors import DivergedError, InputError, InterruptedRunError
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
-def launched() -> bool:
-    """Whether this process is one of several that train together."""
+GRACE_SECONDS = 10.0  # after an error, for the other processes to end by themselves
+
+
+def is_launched() -> bool:
+    """Whether this process is one of several that train together, started by `torchrun` or by `launch`."""
     return "LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
-def machines() -> int:
-    return int(os.environ["WORLD_SIZE"]) // processes_here() if launched() else 1
+def num_local_processes() -> int:
+    """Number of processes of the run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if is_launched() else 1
 
 
-def processes_here() -> int:
-    """How many of them run on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if launched() else 1
+def num_machines() -> int:
+    """Number of machines of the run."""
+    return int(os.environ["WORLD_SIZE"]) // num_local_processes() if is_launched() else 1
 
 
-def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function in several processes that know of each other as `torchrun`'s do; returns the first one's answer.
+def launch(count: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls a function in several new processes, which find each other by the environment variables of `torchrun`.
 
-    They are asked to stop by whatever asks this one: SIGINT and SIGTERM are handed on, and if it dies they get SIGTERM.
+    SIGINT and SIGTERM are forwarded to the processes. If this process dies, they receive SIGTERM.
+
+    Args:
+        count: Number of processes.
+        function: The function; it and its arguments are pickled.
+        args: Its arguments.
+        kwargs: Its keyword arguments.
+
+    Returns:
+        The result of the first process.
 
     Raises:
-        Exception: What the first to fail has raised; the others are then ended.
+        Exception: The error of the first process that fails; the others are ended.
     """
     context = multiprocessing.get_context("spawn")
-    work = pickle.dumps((function, arguments))  # by value: each process has weights of its own
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    workers: dict[Connection, SpawnProcess] = {}
+    work = pickle.dumps((function, args, kwargs))  # here, because multiprocessing would share the tensors
+    port = _free_port()
+    processes: dict[Connection, SpawnProcess] = {}
     try:
-        with _handing_on(workers):
+        with _forwarding_signals(processes) as signals:
             for rank in range(count):
                 receiver, sender = context.Pipe(duplex=False)
-                workers[receiver] = context.Process(target=_work, args=(work, sender, rank, count, port))
-                workers[receiver].start()
+                process = context.Process(target=_run, args=(work, sender, rank, count, port))
+                process.start()
+                processes[receiver] = process
                 sender.close()
-            return _first_answer(list(workers))
+            result: T = _first_result(list(processes), signals)
+            return result
     finally:
-        for process in workers.values():
-            process.join(timeout=10)
+        for process in processes.values():
+            process.join(timeout=GRACE_SECONDS)
             process.kill()
 
 
-def _first_answer(receivers: list[Connection]) -> Any:
-    answers: dict[Connection, Any] = {}
-    while len(answers) < len(receivers):
-        for receiver in wait([each for each in receivers if each not in answers]):
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def _first_result(receivers: list[Connection], signals: list[int]) -> Any:
+    """Waits for the results of all processes and returns that of the first; raises the first error."""
+    results: dict[Connection, Any] = {}
+    while len(results) < len(receivers):
+        for receiver in wait([each for each in receivers if each not in results]):
             assert isinstance(receiver, Connection)
             try:
-                answers[receiver], error = receiver.recv()
+                results[receiver], error = receiver.recv()
             except EOFError:
-                error = RuntimeError("a process of the run has died; its memory may not have sufficed")
+                error = _death(signals)
             if error is not None:
                 raise error
-    return answers[receivers[0]]
+    return results[receivers[0]]
+
+
+def _death(signals: list[int]) -> Exception:
+    if signals:
+        return InterruptedRunError("training stopped before its state was saved", signals[0])
+    return RuntimeError("a process of the run died; possibly the memory was not sufficient")
 
 
 @contextmanager
-def _handing_on(workers: dict[Connection, SpawnProcess]) -> Iterator[None]:
-    def hand_on(number: int, frame: FrameType | None) -> None:
-        for process in workers.values():
+def _forwarding_signals(processes: dict[Connection, SpawnProcess]) -> Iterator[list[int]]:
+    """Forwards SIGINT and SIGTERM; yields a list that receives the numbers of the forwarded signals."""
+    signals: list[int] = []
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        for process in processes.values():
             if process.pid and process.is_alive():
                 os.kill(process.pid, number)
 
-    if threading.current_thread() is not threading.main_thread():  # Python leaves signals to the main one
-        yield
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
+        yield signals
         return
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _work(work: bytes, sender: Connection, rank: int, count: int, port: int) -> None:
-    os.setsid()  # a terminal's Ctrl-C reaches the parent alone, which hands it on once
-    threading.Thread(target=_outlive_no_parent, daemon=True).start()
+def _run(work: bytes, sender: Connection, rank: int, count: int, port: int) -> None:
+    os.setsid()  # Ctrl-C on a terminal then reaches only the parent, which forwards it once
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -101,20 +145,22 @@ def _work(work: bytes, sender: Connection, rank: int, count: int, port: int) -> 
         "LOCAL_WORLD_SIZE": str(count),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "TORCHELASTIC_RUN_ID": "pixelbayes",  # by this Lightning knows that it need not begin processes
+        "TORCHELASTIC_RUN_ID": "pixelbayes",  # tells Lightning not to start processes
     }
     try:
-        function, arguments = pickle.loads(work)
-        sender.send((function(*arguments), None))
+        function, args, kwargs = pickle.loads(work)
+        sender.send((function(*args, **kwargs), None))
     except (InputError, DivergedError, InterruptedRunError) as error:
         sender.send((None, error))
-    except BaseException:  # whatever it is, the parent shall tell it
+    except KeyboardInterrupt:
+        sender.send((None, _death([signal.SIGINT])))
+    except BaseException:  # other errors may not be picklable
         sender.send((None, RuntimeError(traceback.format_exc())))
     finally:
         sender.close()
 
 
-def _outlive_no_parent() -> None:
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

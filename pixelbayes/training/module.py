@@ -1,8 +1,8 @@
-"""One network in training, as Lightning sees it."""
+"""Lightning modules: training of any network, and of a PixelCNN++."""
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning as L
 import torch
@@ -10,112 +10,119 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from pixelbayes.checkpoints.checkpoint import Checkpoint, Trained
-from pixelbayes.data import AugmentationConfig, ImageData, augment, changes
+from pixelbayes.checkpoints.provenance import Provenance
+from pixelbayes.checkpoints.trained import TrainedNetwork, TrainedPixelCNN
+from pixelbayes.data import AugmentationConfig, ImageData, augment, is_augmented
 from pixelbayes.images.pixels import to_x
-from pixelbayes.images.views import turned
+from pixelbayes.images.views import apply_view
 from pixelbayes.inference import BayesClassifier, Scorer
-from pixelbayes.models.fusion import NO_LABEL, Condition
+from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.models.layers import initialise_from_data
 from pixelbayes.models.likelihood import bits_per_dim
 from pixelbayes.models.pixelcnn import PixelCNN
 from pixelbayes.training.batches import OrderedBatches, ShuffledBatches
 from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.ema import MovingAverage
-from pixelbayes.training.finite_check import Watch
-from pixelbayes.training.objectives import Batch, Hybrid, Objective, chosen_objective, phases
+from pixelbayes.training.ema import ExponentialMovingAverage
+from pixelbayes.training.finite_check import FiniteCheck
+from pixelbayes.training.objectives import Batch, HybridLoss, Objective, make_objective, phases
 from pixelbayes.training.optimization import OptimizationConfig, learning_rate_factor
-from pixelbayes.utils.compile import compiled
+from pixelbayes.utils.compile import compile_training_step
 from pixelbayes.utils.randomness import Key
+
+Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config", bound=OptimizationConfig)
+
+NO_AUGMENTATION = AugmentationConfig()
 
 
 def class_prior(data: ImageData, kind: str) -> tuple[float, ...]:
-    """p(c), Y numbers: all equal for "uniform", the shares of the labelled training images for "train"."""
+    """p(c), Y numbers: 1 / Y for "uniform", the class frequencies of the labelled training images for "train"."""
     count = len(data.class_names)
     if kind == "uniform":
         return (1 / count,) * count
     labels = data.split("train").labels
-    shares = torch.bincount(labels[labels != NO_LABEL], minlength=count).double()
-    return tuple((shares / shares.sum()).tolist())
+    counts = torch.bincount(labels[labels != NO_LABEL], minlength=count).double()
+    return tuple((counts / counts.sum()).tolist())
 
 
-class NetworkModule(L.LightningModule):
-    """Trains `network` and keeps its moving average, which is what is validated and saved.
+class NetworkModule(L.LightningModule, Generic[Network, Config]):
+    """Trains a network. The moving average of its weights is validated and saved.
 
-    The images live beside the weights, on the same device, as uint8.
+    All images are held on the device of the weights, as uint8.
 
     Args:
-        network: The network to train.
-        config: How.
-        data: Its splits "train" and "validation" are used.
-        seed: Of shuffling, augmentation and dropout.
-        augmentation: What may happen to a training image.
+        network: The network with its initial weights.
+        config: How to train it.
+        data: Images; the splits "train" and "validation" are used.
+        seed: Random seed of shuffling, augmentation and dropout.
+        augmentation: Augmentation of the training images.
     """
 
-    measure: ClassVar[str]  # what training and validation are measured in: "train/..." and "val/..." of the history
-    command: ClassVar[str]  # of the command line, that resumes such a run
-    remedies: ClassVar[str] = "A lower learning_rate or a lower gradient_clip may help"  # of a loss that diverges
+    metric: ClassVar[str]
+    """the loss metric: the history has it as train/... and val/..."""
+    command: ClassVar[str]
+    """the subcommand that resumes such a run"""
+    remedies: ClassVar[str] = "A lower learning_rate or a lower gradient_clip may help"
+    """advice for a run that diverged"""
 
     train_pixels: Tensor
     train_labels: Tensor
     validation_pixels: Tensor
     validation_labels: Tensor
 
-    def __init__(
-        self,
-        network: nn.Module,
-        config: OptimizationConfig,
-        data: ImageData,
-        seed: int,
-        augmentation: AugmentationConfig,
-    ):
+    def __init__(self, network: Network, config: Config, data: ImageData, seed: int, augmentation: AugmentationConfig):
         super().__init__()
         self.network = network
         self.config = config
         self.seed = seed
         self.data = data
         self.augmentation = augmentation
-        self.averaged = MovingAverage(network, config.ema_decay)
+        self.ema = ExponentialMovingAverage(network, config.ema_decay)
         for name in ("train", "validation"):
             self.register_buffer(f"{name}_pixels", data.split(name).pixels, persistent=False)
             self.register_buffer(f"{name}_labels", data.split(name).labels, persistent=False)
-        # every process has the loss of the whole step; what is not a number is the watch's affair
-        self.train_measure = MeanMetric(nan_strategy="disable", sync_on_compute=False)
-        self.train_measure.persistent(True)  # an epoch resumed in its middle reports the whole of it
-        self.validation_measure = MeanMetric(nan_strategy="disable")
+        # "disable", because the finite check reports NaNs; no sync, because every process has the loss of all images
+        self.train_metric = MeanMetric(nan_strategy="disable", sync_on_compute=False)
+        self.train_metric.persistent(True)  # a resumed epoch reports the mean over all its steps
+        self.validation_metric = MeanMetric(nan_strategy="disable")
         self.validation_accuracy = MeanMetric(nan_strategy="disable")
-        self.watch = Watch(self.remedies)
+        self.finite_check = FiniteCheck(self.remedies)
 
     @abstractmethod
     def loss(self, index: Tensor) -> Tensor:
-        """What to minimise, of the training images `index`."""
+        """The loss of the training images `index`, int64 (B,), as in `Objective`."""
 
     @abstractmethod
-    def as_checkpoint(self, about: dict[str, Any]) -> Trained:
-        """The averaged network, with what is needed to use it."""
+    def as_trained(self, provenance: Provenance) -> TrainedNetwork:
+        """The averaged network, with everything that is needed to use it."""
 
     @property
-    def dtype_of_weights(self) -> torch.dtype:
+    def average(self) -> Network:
+        """The network with the moving average of the weights."""
+        return self.ema.module
+
+    @property
+    def weight_dtype(self) -> torch.dtype:
         return next(self.network.parameters()).dtype
 
     @property
-    def accumulate(self) -> int:
-        """Batches in a step."""
+    def accumulate_grad_batches(self) -> int:
+        """Number of batches per step."""
         return 1
 
     @property
     def devices(self) -> int:
-        """Processes on this machine."""
+        """Number of processes on this machine."""
         return 1
 
     @property
-    def images_at_a_time(self) -> int:
-        """Images of a batch that each process takes, those of an epoch's last aside."""
+    def images_per_pass(self) -> int:
+        """Number of images that one process takes through the network at a time; fewer at the end of an epoch."""
         return -(-self.config.batch_size // self.trainer.world_size)
 
     def train_dataloader(self) -> ShuffledBatches:
-        """The images of each step, whatever the number of processes."""
-        size = self.config.batch_size * self.accumulate
+        """All images of each step; they do not depend on the number of processes."""
+        size = self.config.batch_size * self.accumulate_grad_batches
         return ShuffledBatches(
             len(self.train_pixels), size, self.seed, lambda: self.trainer.global_step, self.train_pixels.device
         )
@@ -123,77 +130,80 @@ class NetworkModule(L.LightningModule):
     def val_dataloader(self) -> OrderedBatches:
         return OrderedBatches(len(self.validation_pixels), self.config.batch_size, self.validation_pixels.device)
 
-    def share(self, index: Tensor) -> Tensor:
-        """This process's part of the images of a step."""
-        return index.tensor_split(self.trainer.world_size)[self.trainer.global_rank]
-
     def key(self, stream: str, index: Tensor) -> Key:
+        """Random key of the images `index` at this step; `stream` separates its uses."""
         return Key.of(self.seed, stream, self.global_step, index)
 
-    def batch(self, index: Tensor) -> Batch:
-        """Training images, augmented."""
-        pixels = augment(
-            self.train_pixels[index], self.data.preprocessing.levels, self.augmentation, self.key("augmentation", index)
-        )
+    def training_batch(self, index: Tensor) -> Batch:
+        """The training images `index`, augmented."""
+        levels = self.data.preprocessing.image_shape.levels
+        pixels = augment(self.train_pixels[index], levels, self.augmentation, self.key("augmentation", index))
         return Batch(pixels, self.train_labels[index])
 
-    def x(self, pixels: Tensor) -> Tensor:
-        return to_x(pixels, self.data.preprocessing.levels, self.dtype_of_weights)
+    def to_x(self, pixels: Tensor) -> Tensor:
+        """Converts levels to [-1, 1], in the precision of the weights."""
+        return to_x(pixels, self.data.preprocessing.image_shape.levels, self.weight_dtype)
 
     def training_step(self, index: Tensor, _: int) -> Tensor:
-        """Adds up gradients of the mean loss over a step's images, a part of them at a time; the last is Lightning's.
+        """Computes the gradient of the mean loss over the images of a step, one pass after another.
 
-        Each part weighs as many as its images, so that neither `accumulate` nor the number of processes, whose
-        gradients Lightning averages, changes what is minimised.
+        Lightning averages the gradients over the processes and runs the backward pass of the returned loss. The loss of
+        each pass is weighted by its number of images. So neither `accumulate_grad_batches` nor the number of processes
+        changes the objective.
         """
-        mine = self.share(index)
-        share = self.trainer.world_size / len(index)
-        # a process left without an image takes one that does not count: the others wait for its gradients
-        *others, last = mine.split(self.images_at_a_time) if len(mine) else (index[:1],)
-        total = torch.zeros(1, dtype=self.dtype_of_weights, device=self.device)
-        for part in others:
-            terms = torch.atleast_1d(self.loss(part)) * (len(part) * share)
-            terms[0].backward()
-            total = total + terms.detach()
-        terms = torch.atleast_1d(self.loss(last)) * (len(last) * share if len(mine) else 0.0)
-        means = self.trainer.strategy.reduce(total + terms.detach(), reduce_op="mean")
+        own = index.tensor_split(self.trainer.world_size)[self.trainer.global_rank]  # the images of this process
+        weight = self.trainer.world_size / len(index)  # of one image
+        # a process without images computes a loss of weight 0, because the others wait for its gradient
+        *first, last = torch.split(own, self.images_per_pass) if len(own) else (index[:1],)
+        total = torch.zeros(1, dtype=self.weight_dtype, device=self.device)
+        for part in first:
+            losses = self.loss(part).reshape(-1) * (len(part) * weight)
+            losses[0].backward()
+            total = total + losses.detach()
+        losses = self.loss(last).reshape(-1) * (len(last) * weight if len(own) else 0.0)
+        means = self.trainer.strategy.reduce(total + losses.detach(), reduce_op="mean")
         assert isinstance(means, Tensor)
-        self.watch.note("loss", means[0], self.global_step + 1)
-        self.train_measure.update(means[-1].expand(len(index)))  # so, for with its NaNs "disable"d it forgets weights
+        self.finite_check.record("loss", means[0], self.global_step + 1)
+        # expanded, because MeanMetric ignores `weight` when nan_strategy="disable"
+        self.train_metric.update(means[-1].expand(len(index)))
         self.log("train/loss", means[0], on_step=True)
-        return terms[0]
+        return losses[0]
 
     def optimizer_zero_grad(self, *_: Any) -> None:
-        """Nothing: Lightning asks between a step's last loss and its gradient, when those of the others are there."""
+        """Does nothing, because Lightning calls it before the last backward pass of a step; see `optimizer_step`."""
 
-    def epoch_figures(self) -> dict[str, float]:
-        """What the epoch that ends has measured; resets the measures."""
-        figures = {
-            f"train/{self.measure}": float(self.train_measure.compute()),
-            f"val/{self.measure}": float(self.validation_measure.compute()),
+    def epoch_metrics(self) -> dict[str, float]:
+        """Metrics of the epoch that ends; resets them.
+
+        Raises:
+            DivergedError: If a loss is not finite.
+        """
+        metrics = {
+            f"train/{self.metric}": float(self.train_metric.compute()),
+            f"val/{self.metric}": float(self.validation_metric.compute()),
             "val/accuracy": float(self.validation_accuracy.compute()),
-            "learning_rate": self.config.learning_rate * self.learning_rate_factor(self.global_step - 1),  # the last
+            "learning_rate": self.config.learning_rate * self.learning_rate_factor(self.global_step - 1),  # last step
         }
-        self.watch.note("loss on validation", torch.tensor(figures[f"val/{self.measure}"]), self.global_step)
-        self.watch.check()
-        for metric in (self.train_measure, self.validation_measure, self.validation_accuracy):
+        self.finite_check.record("validation loss", torch.tensor(metrics[f"val/{self.metric}"]), self.global_step)
+        self.finite_check.check()
+        for metric in (self.train_metric, self.validation_metric, self.validation_accuracy):
             metric.reset()
-        return figures
+        return metrics
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self.config
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
         optimizer = kind(
-            self.learnt(),
+            self.parameter_groups(),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.learning_rate_factor(step))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def learnt(self) -> list[dict[str, Any]]:
-        """Groups of parameters for the optimizer."""
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameter groups of the optimizer."""
         return [{"params": self.network.parameters()}]
 
     def learning_rate_factor(self, step: int) -> float:
@@ -202,32 +212,30 @@ class NetworkModule(L.LightningModule):
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         limit = self.config.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-        self.watch.note("gradient's norm", norm, self.global_step + 1)  # before it spoils the weights
+        self.finite_check.record("gradient norm", norm, self.global_step + 1)  # before the weights change
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         updates = self.global_step
         super().optimizer_step(*args, **kwargs)
-        self.averaged.update(self.network, updates)  # here, so that every hook that saves finds both moved
-        self.zero_grad()  # of all that is learnt: an objective may have parameters too
+        self.ema.update(self.network, updates)  # here, so that every hook that saves finds weights and average in step
+        self.zero_grad()  # of the whole module, because an objective may have parameters too
 
 
-class TrainingModule(NetworkModule):
-    """Trains a PixelCNN++; its moving average, `average`, is what is validated, sampled and saved.
+class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
+    """Trains a PixelCNN++. The moving average of its weights is validated, sampled and saved.
 
     Args:
-        network: The network to train.
-        config: How.
-        data: Its splits "train" and "validation" are used.
-        seed: Of shuffling, augmentation and dropout.
-        objective: What to minimise, bits per dimension and more; what the config says if not given.
-        augmentation: What may happen to a training image.
+        network: The network with its initial weights.
+        config: How to train it.
+        data: Images; the splits "train" and "validation" are used.
+        seed: Random seed of shuffling, augmentation and dropout.
+        objective: The objective; None for that of the config.
+        augmentation: Augmentation of the training images.
     """
 
-    measure = "bits_per_dim"
+    metric = "bits_per_dim"
     command = "train"
     remedies = "A lower learning_rate, a lower gradient_clip or weight_norm: false may help"
-    network: PixelCNN
-    config: TrainingConfig
 
     def __init__(
         self,
@@ -236,90 +244,85 @@ class TrainingModule(NetworkModule):
         data: ImageData,
         seed: int,
         objective: Objective | None = None,
-        augmentation: AugmentationConfig = AugmentationConfig(),  # noqa: B008 (it is frozen)
+        augmentation: AugmentationConfig = NO_AUGMENTATION,
     ):
         super().__init__(network, config, data, seed, augmentation)
         self.prior = class_prior(data, config.prior)
-        self.objective = objective or chosen_objective(config, self.prior)
+        self.objective = objective or make_objective(config, self.prior)
         self.compiled_objectives: dict[Objective, Objective] = {}
-        self.classifier = BayesClassifier(Scorer(self.average, learning=True), torch.tensor(self.prior).log())
+        self.classifier = BayesClassifier(Scorer(self.average, training=True), torch.tensor(self.prior).log())
 
     @property
-    def average(self) -> PixelCNN:
-        network = self.averaged.module
-        assert isinstance(network, PixelCNN)
-        return network
-
-    @property
-    def accumulate(self) -> int:
-        return self.config.accumulate
+    def accumulate_grad_batches(self) -> int:
+        return self.config.accumulate_grad_batches
 
     @property
     def devices(self) -> int:
         return self.config.devices
 
     def on_fit_start(self) -> None:
-        if self.config.compile:  # each when it is first called
-            self.compiled_objectives = {each: compiled(each, self.device) for each in phases(self.objective)}
+        if self.config.compile:
+            self.compiled_objectives = {
+                objective: compile_training_step(objective, self.device) for objective in phases(self.objective)
+            }
 
-    def on_train_start(self) -> None:  # not on_fit_start, where a resumed run's step is not yet known
-        if self.global_step == 0 and self.network.config.weight_norm and not self.config.start:
+    def on_train_start(self) -> None:  # not on_fit_start, where the step of a resumed run is not yet restored
+        if self.global_step == 0 and self.network.config.weight_norm and not self.config.init_from:
             index = next(iter(self.train_dataloader())).to(self.device)
-            batch = self.batch(index)
-            told = Condition(batch.label, batch.view)
-            initialise_from_data(self.network, self.x(batch.pixels), told, self.key("initialisation", index))
+            batch = self.training_batch(index)
+            x, key = self.to_x(batch.pixels), self.key("initialisation", index)
+            initialise_from_data(self.network, x, batch.condition, key)
             self.average.load_state_dict(self.network.state_dict())
 
-    def batch(self, index: Tensor) -> Batch:
-        """Training images, augmented and turned; of some the label is not told."""
-        batch = super().batch(index)
-        told, _ = self.key("label dropout", index).keep(1 - self.config.label_dropout)
-        label = torch.where(told.bool(), batch.label, NO_LABEL)
-        shape = self.network.config
+    def training_batch(self, index: Tensor) -> Batch:
+        """The training images `index`: augmented, in a random view, some without their label (`label_dropout`)."""
+        batch = super().training_batch(index)
+        keeps_label, _ = self.key("label dropout", index).keep(1 - self.config.label_dropout)
+        label = torch.where(keeps_label.bool(), batch.label, NO_LABEL)
+        architecture = self.network.config
         pixels, view, clean = batch.pixels, torch.zeros_like(index), None
-        if shape.views > 1:
-            view = (self.key("view", index).uniform() * shape.views).long()
-            pixels = turned(pixels, view)
+        if architecture.views > 1:
+            view = (self.key("view", index).uniform() * architecture.views).long()
+            pixels = apply_view(pixels, view)
         if self.config.clean_likelihood:
-            clean = Batch(turned(self.train_pixels[index], view), label, view)
-        if shape.tell_changed:
-            view = view + shape.views * changes(self.augmentation, self.key("augmentation", index))
+            clean = Batch(apply_view(self.train_pixels[index], view), label, view)
+        if architecture.condition_on_augmentation:
+            view = view + architecture.views * is_augmented(self.augmentation, self.key("augmentation", index))
         return Batch(pixels, label, view, clean)
 
     def loss(self, index: Tensor) -> Tensor:
-        early, late = phases(self.objective)
-        objective = early if self.current_epoch < self.config.generative_epochs else late
-        if len(index) == self.images_at_a_time:  # an epoch's last images are not worth compiling for their number
+        likelihood_only, full = phases(self.objective)
+        objective = likelihood_only if self.current_epoch < self.config.likelihood_epochs else full
+        if len(index) == self.images_per_pass:  # the smaller batch at the end of an epoch is not worth compiling
             objective = self.compiled_objectives.get(objective, objective)
-        return objective(self.network, self.batch(index), self.key("training", index))
+        return objective(self.network, self.training_batch(index), self.key("training", index))
 
     def validation_step(self, index: Tensor, _: int) -> None:
         label = self.validation_labels[index]
-        with torch.autocast(self.device.type, enabled=False):  # in bf16 classes differ by nats that rounding makes up
-            log_prob = self.classifier.log_prob(self.x(self.validation_pixels[index]))  # (B, Y)
-        self.validation_measure.update(
-            bits_per_dim(-self.classifier.log_prob_of(log_prob, label), self.network.config.dims)
-        )
+        with torch.autocast(self.device.type, enabled=False):  # bf16 rounds the difference between classes by nats
+            log_prob = self.classifier.log_prob(self.to_x(self.validation_pixels[index]))  # (B, Y)
+        nll = -self.classifier.log_prob_of(log_prob, label)
+        self.validation_metric.update(bits_per_dim(nll, self.network.config.image_shape.dims))
         predicted = self.classifier.posterior(log_prob).argmax(dim=1)
         self.validation_accuracy.update((predicted == label)[label != NO_LABEL].double())
 
-    def learnt(self) -> list[dict[str, Any]]:
-        groups = super().learnt()
-        if isinstance(self.objective, Hybrid):
-            groups.append({"params": self.objective.parameters(), "weight_decay": 0.0})  # T has no reason to be 1
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        groups = super().parameter_groups()
+        if isinstance(self.objective, HybridLoss):
+            groups.append({"params": self.objective.parameters(), "weight_decay": 0.0})  # decay would pull T towards 1
         return groups
 
-    def epoch_figures(self) -> dict[str, float]:
-        statistics = {f"fusion/{name}": value for name, value in self.average.fusion.statistics().items()}
-        if isinstance(self.objective, Hybrid):
-            statistics["train/temperature"] = self.objective.temperature
-        return {**super().epoch_figures(), **statistics}
+    def epoch_metrics(self) -> dict[str, float]:
+        more = {f"fusion/{name}": value for name, value in self.average.fusion.statistics().items()}
+        if isinstance(self.objective, HybridLoss):
+            more["train/temperature"] = self.objective.temperature
+        return {**super().epoch_metrics(), **more}
 
-    def as_checkpoint(self, about: dict[str, Any]) -> Checkpoint:
-        return Checkpoint(
+    def as_trained(self, provenance: Provenance) -> TrainedPixelCNN:
+        return TrainedPixelCNN(
             network=self.average,
             class_names=self.data.class_names,
             preprocessing=self.data.preprocessing,
             prior=self.prior,
-            about=about,
+            provenance=provenance,
         )

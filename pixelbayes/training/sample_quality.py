@@ -1,51 +1,57 @@
-"""FID and KID of a network while it learns."""
+"""FID and KID of samples during training."""
 
 import math
 from dataclasses import dataclass
 
+import torch
+
 from pixelbayes.data import Split
 from pixelbayes.evaluation.sample_quality import Distance, class_distances
 from pixelbayes.features.base import Extractor
-from pixelbayes.inference import sample_classes
+from pixelbayes.inference import SamplingConfig, sample_classes
 from pixelbayes.models.pixelcnn import PixelCNN
 
 
 @dataclass(frozen=True, eq=False)
 class QualityCheck:
-    """Draws samples every few epochs and compares them with real images; the noise stays, so one sees what changes.
+    """Draws samples every few epochs and compares them with real images. The noise is the same every time.
 
     Args:
-        extractor: What turns images into features.
+        extractor: Computes the features of an image.
         reference: The real images.
         class_names: Y names.
-        every: Epochs between checks; the last epoch is checked too.
-        count: Samples of each class.
-        seed: Of the noise.
+        every: Number of epochs between checks; the last epoch is always checked.
+        sampling: How to draw the samples of each class.
     """
 
     extractor: Extractor
     reference: Split
     class_names: tuple[str, ...]
     every: int
-    count: int
-    seed: int
+    sampling: SamplingConfig
 
-    def figures(self, network: PixelCNN, epoch: int, last: int) -> dict[str, float]:
-        """Of an epoch, "quality/fid", "quality/kid" and the same of each class; NaN where nothing is measured.
+    def metrics(self, network: PixelCNN, epoch: int, epochs: int) -> dict[str, float]:
+        """FID and KID, as quality/fid and quality/kid of all samples and quality/fid/CLASS and so on of each class.
 
-        A figure that cannot be had is NaN too: training goes on.
+        All are NaN in an epoch without a check. One is NaN if it cannot be computed from so few images.
+
+        Args:
+            network: The network.
+            epoch: The epoch that ends, counted from 1.
+            epochs: Number of epochs of the run.
         """
-        overall, per_class = Distance(0, 0), dict.fromkeys(self.class_names, Distance(0, 0))
-        if epoch % self.every == 0 or epoch == last:
-            levels = network.config.levels
-            samples = sample_classes(network, range(len(self.class_names)), self.count, seed=self.seed)
-            drawn = self.extractor(samples.flatten(0, 1), levels).unflatten(0, samples.shape[:2])  # (Y, n, D)
+        distances = dict.fromkeys(("", *self.class_names), Distance(0, 0))
+        if epoch % self.every == 0 or epoch == epochs:
+            levels = network.config.image_shape.levels
+            samples = sample_classes(network, range(len(self.class_names)), self.sampling)  # (Y, n, C, H, W)
+            drawn = torch.unflatten(self.extractor(samples.flatten(0, 1), levels), 0, samples.shape[:2])  # (Y, n, D)
             real = self.extractor(self.reference.pixels, levels)  # (N, D)
-            overall = Distance.of(drawn.flatten(0, 1), real)
-            per_class = class_distances(drawn, real, self.reference.labels, self.class_names)
-        found = {"": overall, **{f"/{name}": distance for name, distance in per_class.items()}}
+            distances = {
+                "": Distance.of(drawn.flatten(0, 1), real),
+                **class_distances(drawn, real, self.reference.labels, self.class_names),
+            }
         return {
-            f"quality/{measure}{name}": math.nan if value is None else value
-            for name, distance in found.items()
-            for measure, value in (("fid", distance.fid), ("kid", distance.kid))
+            f"quality/{metric}{f'/{name}' if name else ''}": math.nan if value is None else value
+            for name, distance in distances.items()
+            for metric, value in (("fid", distance.fid), ("kid", distance.kid))
         }

@@ -1,31 +1,34 @@
 """Errors that a person can act on: the command line prints them without a traceback."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message names the file or field and the remedy.
+    """Input from the user that cannot be used. The message names the file or field and the remedy.
 
-    One line a fault; the command line exits with status 2.
+    The message has one line per fault. The command line exits with status 2.
     """
 
     @classmethod
     def listing(cls, faults: list[str], most: int = 20) -> "InputError":
-        """One error for several faults, a line each; past `most` lines the rest are counted."""
-        shown = faults[:most]
+        """One error for several faults, one line each; faults beyond `most` are only counted."""
+        lines = faults[:most]
         if len(faults) > most:
-            shown.append(f"... and {len(faults) - most} more faults like these")
-        return cls("\n".join(shown))
+            lines.append(f"... and {len(faults) - most} more faults like these")
+        return cls("\n".join(lines))
 
 
 class DivergedError(RuntimeError):
-    """Training met a loss that is not finite; the command line exits with status 1."""
+    """The loss or the gradient norm was not finite. The command line exits with status 1."""
 
 
 class InterruptedRunError(RuntimeError):
-    """Training was asked to stop and has; it can be resumed.
+    """Training stopped on request and can be resumed.
 
     Args:
-        message: Where it stopped and how to go on.
-        signal: The signal's number; the command line exits with status 128 + signal, 130 for Ctrl-C.
+        message: Where it stopped and how to resume.
+        signal: Number of the signal. The command line exits with status 128 + signal, which is 130 for Ctrl-C.
     """
 
     def __init__(self, message: str, signal: int):
@@ -33,4 +36,16 @@ class InterruptedRunError(RuntimeError):
         self.signal = signal
 
     def __reduce__(self) -> tuple[type["InterruptedRunError"], tuple[str, int]]:
-        return InterruptedRunError, (str(self), self.signal)  # so that it can be told to another process
+        return InterruptedRunError, (str(self), self.signal)  # lets another process receive it
+
+
+def check_fields(config: object, names: Iterable[str], is_valid: Callable[[Any], bool], expected: str) -> None:
+    """Checks a bound that several fields of a config share.
+
+    Raises:
+        InputError: If a field is out of bounds; the message names it, its value and what was expected.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not is_valid(value):
+            raise InputError(f"{name} is {value!r}, expected {expected}")

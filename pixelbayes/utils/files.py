@@ -1,22 +1,28 @@
-"""Files that are whole or not there: written to a temporary name, then renamed."""
+"""Reading and writing files. A file is written to a temporary name and renamed, so it is never incomplete."""
 
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-CACHE = "PIXELBAYES_CACHE"  # in the environment
+import platformdirs
+
+T = TypeVar("T")
+
+CACHE = "PIXELBAYES_CACHE"  # environment variable
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; when the block ends well, renames it to `path`, else removes it.
+    """Yields a temporary path beside `path`. It is renamed to `path` if the block succeeds, and removed if it fails.
 
-    The suffix is kept for writers that go by it (Pillow, matplotlib). Missing folders are made. Who may read the file
-    is left to the user's umask, whatever the writer does: that of safetensors shuts others out.
+    The suffix stays the same, because Pillow and matplotlib choose the format by it. Missing folders are created. The
+    permissions follow the user's umask, even if a writer such as safetensors sets its own.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +43,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as the text of a csv file.
+    """Converts rows to the text of a csv file.
 
     >>> print(csv_text([["class", "n"], ["a, b", 2]]), end="")
     class,n
@@ -48,15 +54,42 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
+def from_json(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Builds a dataclass from its JSON form: lists become tuples, objects become nested dataclasses.
+
+    Raises:
+        TypeError: If a field is missing or unknown, or a nested dataclass is not an object.
+
+    >>> from pixelbayes.images.shape import ImageShape
+    >>> from_json(ImageShape, {"height": 8, "width": 8}).size
+    (8, 8)
+    """
+    types = get_type_hints(cls)
+    return cls(**{name: _from_json_value(types.get(name), value) for name, value in values.items()})
+
+
+def _from_json_value(kind: Any, value: Any) -> Any:
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    classes: list[type] = [option for option in options if isinstance(option, type) and is_dataclass(option)]
+    if classes and value is not None:
+        if not isinstance(value, dict):
+            raise TypeError(f"expected an object with the fields of {classes[0].__name__}, got {value!r}")
+        return from_json(classes[0], value)
+    if isinstance(value, list):
+        items = [get_args(option)[0] for option in options if get_origin(option) is tuple]
+        return tuple(_from_json_value(items[0] if items else None, each) for each in value)
+    return value
+
+
 def cache_folder() -> Path:
-    """Where what is fetched or made once is kept: $PIXELBAYES_CACHE, else `pixelbayes` in the user's cache folder."""
+    """The folder for downloads and trained feature classifiers: $PIXELBAYES_CACHE, else the user's cache folder."""
     if own := os.environ.get(CACHE):
         return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelbayes"
+    return platformdirs.user_cache_path("pixelbayes")
 
 
 def safe_name(name: str) -> str:
-    """A name that any file system takes: letters, digits, "-" and "_" stay.
+    """Replaces all characters but letters, digits, "-" and "_", so that the name is valid on any file system.
 
     >>> safe_name("film:mlp=one-hot")
     'film_mlp_one-hot'

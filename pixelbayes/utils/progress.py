@@ -1,4 +1,4 @@
-"""Progress bars with the time left, on a terminal only; logs and pipes stay clean."""
+"""Progress bars with the remaining time. They appear on a terminal only, so that logs and pipes stay clean."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,15 +6,24 @@ from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
-Tracker = Callable[[Sequence[int]], Iterable[int]]  # wraps the loop of long work
+
+Tracker = Callable[[Sequence[int]], Iterable[int]]
+"""Wraps the sequence of a long loop, to show progress."""
 
 
 def no_progress(items: Sequence[int]) -> Iterable[int]:
+    """The tracker that shows nothing."""
     return items
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yields the items while a bar on stderr counts them."""
+    """Yields the items and counts them with a progress bar on stderr.
+
+    Args:
+        items: The items.
+        description: Text beside the bar.
+        total: Number of items; not needed if they have a length.
+    """
     if not sys.stderr.isatty():
         yield from items
         return
@@ -27,5 +36,5 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 
 def tracker(description: str) -> Tracker:
-    """`track` under this name, for those who take a tracker."""
+    """A tracker that shows a progress bar with this description."""
     return partial(track, description=description)

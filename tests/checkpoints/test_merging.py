@@ -1,154 +1,160 @@
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
-from networks import EVERY_FUSION, random_images, randomised, tiny_model
+from networks import random_images, randomised, tiny_model
 
-import pixelbayes
-from pixelbayes.checkpoints import checkpoint
-from pixelbayes.checkpoints.calibration_record import FittedTemperature
-from pixelbayes.checkpoints.checkpoint import Checkpoint
-from pixelbayes.checkpoints.merging import EnsembleCheckpoint, average_weights, check_alike
+from pixelbayes.checkpoints.calibration_record import CalibrationRecord
+from pixelbayes.checkpoints.checkpoint import load, save
+from pixelbayes.checkpoints.merging import average_weights, check_compatible, make_ensemble
+from pixelbayes.checkpoints.provenance import AveragedNetwork, Provenance
+from pixelbayes.checkpoints.trained import Ensemble, TrainedPixelCNN
 from pixelbayes.images.pixels import to_x
 from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.utils.errors import InputError
 
 
-def moved(network, seed, spread=0.1):
+def moved(network, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in network.parameters():
-            weight.add_(torch.randn(weight.shape, generator=generator).to(weight), alpha=spread)
+            weight.add_(torch.randn(weight.shape, generator=generator).to(weight), alpha=0.1)
     return network
 
 
+@cache
 def trained(seed=0, fusion="film", **changes):
+    """A network with random weights, which differ between seeds; it must not be changed."""
     network = moved(randomised(tiny_model(fusion, **changes)), seed).float().requires_grad_(False).eval()
-    return Checkpoint(
+    return TrainedPixelCNN(
         network=network,
         class_names=("ant", "bee", "cow"),
-        preprocessing=Preprocessing(image_size=(8, 12), levels=5),
+        preprocessing=Preprocessing(image_shape=network.config.image_shape),
         prior=(0.5, 0.25, 0.25),
-        about={"command": f"pixelbayes train --seed {seed}", "epoch": 3, "experiment": {"data": {"split_seed": 4}}},
+        provenance=Provenance(
+            command=f"pixelbayes train --seed {seed}", epoch=3, config={"data": {"split_seed": 4}, "seed": seed}
+        ),
     )
 
 
-def fitted(to):
-    return FittedTemperature(
-        temperature=2.0, weights=to.digest, source="zoo", split="test", data="", n=1, nll_before=2.0, nll_after=1.0
+def record_for(trained):
+    return CalibrationRecord(
+        temperature=2.0, weights=trained.digest, source="zoo", split="test", data="", n=1, nll_before=2.0, nll_after=1.0
     )
 
 
-# weights
+# Averages
 
 
-@pytest.mark.parametrize("fusion", EVERY_FUSION)
-def test_every_weight_is_the_mean_of_its_own(fusion):
-    some = [trained(seed, fusion) for seed in range(3)]
-    found = average_weights(some).network.state_dict()
-    assert found.keys() == some[0].network.state_dict().keys()
-    for name, weight in found.items():
-        one, two, three = (each.network.state_dict()[name].double() for each in some)
+@pytest.mark.parametrize("fusion", ["film", "cross-attention", "one-hot-map+film+bottleneck+output-add"])
+def test_every_weight_is_the_mean_of_the_corresponding_weights(fusion):
+    networks = [trained(seed, fusion) for seed in range(3)]
+    mean = average_weights(networks).network.state_dict()
+    assert mean.keys() == networks[0].network.state_dict().keys()
+    for name, weight in mean.items():
+        one, two, three = (each.network.state_dict()[name].double() for each in networks)
         assert torch.equal(weight, ((one + two + three) / 3).float())
 
 
-def test_the_mean_is_taken_in_double_precision():
-    some = [trained() for _ in range(3)]
+def test_the_mean_is_computed_in_double_precision():
+    networks = [deepcopy(trained()) for _ in range(3)]
     with torch.no_grad():
-        for each, value in zip(some, (1e8, 1.0, -1e8), strict=True):
+        for each, value in zip(networks, (1e8, 1.0, -1e8), strict=True):
             each.network.to_params.bias.fill_(value)
-    bias = average_weights(some).network.to_params.bias
+    bias = average_weights(networks).network.to_params.bias
     torch.testing.assert_close(bias, torch.full_like(bias, 1 / 3))
 
 
-def test_the_mean_of_one_network_with_itself_is_that_network():
+def test_the_mean_of_a_network_with_itself_is_that_network():
     one = trained()
-    found = average_weights([one, one, one])
+    mean = average_weights([one, one, one])
     x, label = to_x(random_images(3, one.network.config), 5), torch.tensor([0, 1, 2])
-    assert torch.equal(found.network.log_prob(x, label), one.network.log_prob(x, label))
-    assert found.digest == one.digest
+    assert torch.equal(mean.network.log_prob(x, label), one.network.log_prob(x, label))
+    assert mean.digest == one.digest
 
 
-def test_what_is_averaged_stays_as_it_was():
-    some = [trained(0), trained(1)]
-    before = [each.digest for each in some]
-    average_weights(some)
-    assert [each.digest for each in some] == before
+def test_averaging_does_not_change_its_inputs():
+    networks = [trained(0), trained(1)]
+    before = [each.digest for each in networks]
+    average_weights(networks)
+    assert [each.digest for each in networks] == before
 
 
-def test_an_average_tells_of_what_it_is_and_has_no_temperature(tmp_path):
+def test_an_average_has_the_provenance_of_its_networks_and_no_calibration(tmp_path):
     one, other = trained(0), trained(1)
-    one = replace(one, calibration=fitted(one))
-    checkpoint.save(pixelbayes.average_weights([one, other]), tmp_path / "mean.safetensors")
-    found = checkpoint.load(tmp_path / "mean.safetensors")
-    assert found.calibration is None
-    assert found.about == {
-        "averaged": [
-            {"weights": one.digest, "command": "pixelbayes train --seed 0"},
-            {"weights": other.digest, "command": "pixelbayes train --seed 1"},
-        ],
-        "experiment": {"data": {"split_seed": 4}},  # what was held out of training is held out of measuring
-    }
-    assert (found.class_names, found.preprocessing, found.prior) == (one.class_names, one.preprocessing, one.prior)
-    assert not found.network.training
+    one = replace(one, calibration=record_for(one))
+    save(average_weights([one, other]), tmp_path / "mean.safetensors")
+    mean = load(tmp_path / "mean.safetensors")
+    assert mean.calibration is None
+    assert mean.provenance == Provenance(
+        averaged=(
+            AveragedNetwork(weights=one.digest, command="pixelbayes train --seed 0"),
+            AveragedNetwork(weights=other.digest, command="pixelbayes train --seed 1"),
+        ),
+        config={"data": {"split_seed": 4}},  # images held out from training are held out from evaluation
+    )
+    assert (mean.class_names, mean.preprocessing, mean.prior) == (one.class_names, one.preprocessing, one.prior)
+    assert not mean.network.training
 
 
-def test_networks_of_another_dropout_can_be_averaged():
-    found = average_weights([trained(0, dropout=0.1), trained(1, dropout=0.4)])
-    assert found.network.config.dropout == 0.1
+def test_networks_with_different_dropout_can_be_averaged():
+    mean = average_weights([trained(0, dropout=0.1), trained(1, dropout=0.4)])
+    assert mean.network.config.dropout == 0.1
 
 
-def test_a_network_of_the_course_which_knows_of_no_split_can_be_averaged_with_a_run():
+def test_an_imported_network_without_a_config_can_be_averaged_with_a_run():
     run = trained(1)
-    found = average_weights([replace(trained(0), about={}), run])
-    assert found.about["averaged"][0]["command"] is None
-    assert found.about["experiment"] == run.about["experiment"]
+    mean = average_weights([replace(trained(0), provenance=Provenance(imported_from="course.pth")), run])
+    assert mean.provenance.averaged[0].command == ""
+    assert mean.provenance.data == run.provenance.data
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_an_average_is_of_two_at_least(count):
-    with pytest.raises(InputError, match=f"an average is of two networks or more, and {count} came"):
+def test_an_average_needs_two_networks(count):
+    with pytest.raises(InputError, match=f"averaging needs two or more networks, but there is {count}"):
         average_weights([trained()] * count)
 
 
-# agreement
-
-
-def other_split():
-    return replace(trained(), about={"experiment": {"data": {"split_seed": 5}}})
+# Compatibility
 
 
 DIFFERENT = {
-    "class_names": lambda: replace(trained(), class_names=("ant", "bee", "cat")),
-    "preprocessing.resize": lambda: replace(
-        trained(), preprocessing=Preprocessing(image_size=(8, 12), levels=5, resize="squash")
-    ),
-    "prior": lambda: replace(trained(), prior=(0.25, 0.5, 0.25)),
-    "data.split_seed": other_split,
+    "class_names": {"class_names": ("ant", "bee", "cat")},
+    "preprocessing.resize": {
+        "preprocessing": Preprocessing(image_shape=tiny_model().config.image_shape, resize="squash")
+    },
+    "prior": {"prior": (0.25, 0.5, 0.25)},
+    "data.split_seed": {"provenance": Provenance(config={"data": {"split_seed": 5}})},
 }
 
 
 @pytest.mark.parametrize("field", DIFFERENT)
-@pytest.mark.parametrize("function", [average_weights, EnsembleCheckpoint.of, check_alike])
-def test_networks_that_differ_are_refused_by_name_and_field(function, field):
-    with pytest.raises(InputError, match=rf"^runs/b: differs from runs/a in {field}, and the two"):
-        function([trained(), DIFFERENT[field]()], ["runs/a", "runs/b"])
-    with pytest.raises(InputError, match=rf"^network 2: differs from network 1 in {field}, and the two"):
-        function([trained(), DIFFERENT[field]()])
+@pytest.mark.parametrize("function", [average_weights, make_ensemble, check_compatible])
+def test_networks_that_differ_are_rejected_with_their_names_and_the_field(function, field):
+    networks = [trained(), replace(trained(), **DIFFERENT[field])]
+    with pytest.raises(InputError, match=rf"^runs/b: differs from runs/a in {field}, so the two cannot be combined$"):
+        function(networks, ["runs/a", "runs/b"])
+    with pytest.raises(InputError, match=rf"^network 2: differs from network 1 in {field}, so the two"):
+        function(networks)
 
 
-def test_weights_of_another_network_are_refused_and_in_an_ensemble_welcome():
-    some = [trained(), trained(fusion="adaln"), trained(num_filters=6)]
-    with pytest.raises(InputError) as refused:
-        average_weights(some, ["a", "b", "c"])
-    first, second = str(refused.value).splitlines()  # a line each
+def test_networks_of_different_architecture_make_an_ensemble_but_no_average():
+    networks = [trained(), trained(fusion="adaln"), trained(num_filters=6)]
+    with pytest.raises(InputError) as error:
+        average_weights(networks, ["a", "b", "c"])
+    first, second = str(error.value).splitlines()
     assert first.startswith("b: differs from a in model.fusion, ")
     assert second.startswith("c: differs from a in model.num_filters, ")
-    ensemble = EnsembleCheckpoint.of(some)
-    assert ensemble.parameters == sum(each.parameters for each in some)
-    assert ensemble.digest.split(", ") == [each.digest for each in some]
+    ensemble = make_ensemble(networks)
+    assert isinstance(ensemble, Ensemble)
+    assert ensemble.densities == tuple(networks)
+    assert ensemble.num_parameters == sum(each.num_parameters for each in networks)
+    assert ensemble.digest.split(", ") == [each.digest for each in networks]
+    assert ensemble.provenance.data == networks[0].provenance.data
 
 
-def test_a_network_that_is_named_twice_is_refused():
+def test_a_network_that_is_named_twice_is_rejected():
     with pytest.raises(InputError, match=r"^a is named twice; name each network once"):
         average_weights([trained(0), trained(1), trained(0)], ["a", "b", "a"])

@@ -10,7 +10,7 @@ from pixelbayes.data.summary import summarise, summary_lines, summary_table
 
 @pytest.fixture
 def summary(tmp_path, picture):
-    """Three cats and two dogs; one cat twice in train, once in validation, and once as a dog."""
+    """Three cats and two dogs in train. One cat is there twice, and once as a dog, and also in validation."""
     for name in ("train/cat/0.png", "train/cat/1.png", "train/dog/0.png", "test/unlabelled.png"):
         picture(name)
     for copy in ("train/cat/2.png", "train/dog/1.png", "validation/cat/0.png"):
@@ -47,14 +47,14 @@ def test_the_summary_is_json(summary):
     assert json.loads(json.dumps(summary)) == summary
 
 
-def test_the_lines_say_what_to_know_before_training(summary):
+def test_the_lines_name_duplicates_and_conflicting_labels(summary):
     lines = summary_lines(summary)
-    assert "copies within train: 2" in lines
-    assert "images of validation that are in train too: 1" in lines
+    assert "duplicates within train: 2" in lines
+    assert "images of validation that are also in train: 1" in lines
     assert any(line.startswith("same pixels, different labels: train: train/cat/0.png, ") for line in lines)
 
 
-def test_splits_cut_from_train_are_told(tmp_path, class_folders):
+def test_the_lines_name_the_splits_that_were_cut_from_train(tmp_path, class_folders):
     class_folders(".", 4)
     data = load_data(DataConfig(source=f"folder:{tmp_path}"))
     assert "validation and test cut from train, stratified by class" in summary_lines(summarise(data))

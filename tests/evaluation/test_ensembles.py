@@ -2,96 +2,65 @@ from dataclasses import replace
 
 import pytest
 import torch
-from networks import random_images, randomised, tiny_model
+from measured import random_split, trained_pixelcnn
 
-from pixelbayes.checkpoints.checkpoint import Checkpoint
-from pixelbayes.data import Split
+from pixelbayes.checkpoints.merging import make_ensemble
 from pixelbayes.evaluation.measure import calibrate, measure
-from pixelbayes.images.preprocessing import Preprocessing
-from pixelbayes.inference import BayesClassifier, Ensemble, Scorer, Viewed, score
+from pixelbayes.inference import BayesClassifier, EnsembleDensity, MultiView, Scorer, ScoringConfig, score
 from pixelbayes.models.likelihood import bits_per_dim
 from pixelbayes.utils.errors import InputError
 
-PRIOR = (0.5, 0.25, 0.25)
 DIMS = 3 * 8 * 12
-FUSIONS = ("film", "adaln", "stem-add")  # members need not be alike
+FUSIONS = ("film", "adaln")  # members may have different fusions
+IMAGES = random_split(0, 1, 2, -1)
 
 
-def trained(fusion="film", views=2):
-    return Checkpoint(
-        network=randomised(tiny_model(fusion, views=views)).float(),
-        class_names=("ant", "bee", "cow"),
-        preprocessing=Preprocessing(image_size=(8, 12), levels=5),
-        prior=PRIOR,
-    )
-
-
-def split(*labels):
-    pixels = random_images(len(labels), tiny_model().config)
-    return Split(pixels, torch.tensor(labels), tuple(f"image {index}" for index in range(len(labels))))
-
-
-IMAGES = split(0, 1, 2, 0, 1, 2, -1)
-
-
-@pytest.mark.parametrize("plain", [False, True])
-@pytest.mark.parametrize("combine", ["density", "mean"])
-@pytest.mark.parametrize("views", [1, 2])
-def test_the_figures_are_those_of_the_classifier_whose_density_is_the_ensemble(views, combine, plain):
-    first, *others = (trained(fusion) for fusion in FUSIONS)
-
-    def classifier(how):
-        each = [Viewed(Scorer(one.network), views, how) for one in (first, *others)]
-        return BayesClassifier(Ensemble(each, how), first.log_prior)
-
-    found = measure(first, IMAGES, members=others, views=views, combine=combine, plain=plain)
-    log_prob = {how: score(classifier(how).log_prob, IMAGES.pixels, 5) for how in ("density", "mean")}
+@pytest.mark.parametrize(
+    ("views", "combine", "reference"), [(1, "mixture", True), (2, "mixture", False), (2, "product", True)]
+)
+def test_an_ensemble_is_measured_as_the_classifier_with_its_density(views, combine, reference):
+    members = [trained_pixelcnn(fusion, views=2) for fusion in FUSIONS]
+    found = measure(make_ensemble(members), IMAGES, ScoringConfig(views=views, combine=combine, reference=reference))
     near = {"rtol": 1e-5, "atol": 1e-3}
-    torch.testing.assert_close(found.log_posterior, classifier(combine).log_posterior(log_prob[combine]), **near)
-    torch.testing.assert_close(found.log_prob, log_prob["density"], **near)
-    nll = -classifier("density").log_prob_of(log_prob["density"], IMAGES.labels)
-    assert found.bits_per_dim == pytest.approx(bits_per_dim(nll, DIMS).mean().item(), rel=1e-6)
+    for how in {combine, "mixture"}:
+        each = [MultiView(Scorer(member.network), views, how) for member in members]
+        classifier = BayesClassifier(EnsembleDensity(each, how), members[0].log_prior)
+        log_prob = score(classifier.log_prob, IMAGES.pixels, 5)
+        if how == combine:
+            torch.testing.assert_close(found.log_posterior, classifier.log_posterior(log_prob), **near)
+        if how == "mixture":
+            torch.testing.assert_close(found.log_prob, log_prob, **near)
+            nll = -classifier.log_prob_of(log_prob, IMAGES.labels)
+            assert found.bits_per_dim == pytest.approx(bits_per_dim(nll, DIMS).mean().item(), rel=1e-6)
     assert (found.views, found.combine) == (views, combine)
 
 
-@pytest.mark.parametrize("combine", ["density", "mean"])
-def test_two_copies_of_a_network_are_that_network(combine):
-    one = trained()
-    alone = measure(one, IMAGES, views=2, combine=combine)
-    both = measure(one, IMAGES, members=[one], views=2, combine=combine)
+def test_two_copies_of_a_network_are_measured_like_the_network():
+    one, scoring = trained_pixelcnn(views=2), ScoringConfig(views=2, combine="product")
+    alone, both = measure(one, IMAGES, scoring), measure(make_ensemble([one, one]), IMAGES, scoring)
     torch.testing.assert_close(both.log_posterior, alone.log_posterior, rtol=1e-12, atol=1e-9)
     torch.testing.assert_close(both.log_prob, alone.log_prob, rtol=1e-12, atol=1e-9)
-    same = both.figures() | {"images_per_second": None}
-    assert same["bits_per_dim"] == pytest.approx(alone.bits_per_dim, rel=1e-12)
-    assert same["accuracy"] == alone.figures()["accuracy"]
+    assert both.bits_per_dim == pytest.approx(alone.bits_per_dim, rel=1e-12)
+    assert both.metrics()["accuracy"] == alone.metrics()["accuracy"]
 
 
 def test_the_order_of_the_networks_does_not_matter():
-    one, other = trained("film"), trained("adaln")
-    found = [measure(a, IMAGES, members=[b]).log_prob for a, b in ((one, other), (other, one))]
+    one, other = trained_pixelcnn("film", views=2), trained_pixelcnn("adaln", views=2)
+    found = [measure(make_ensemble(members), IMAGES).log_prob for members in ((one, other), (other, one))]
     torch.testing.assert_close(*found, rtol=1e-12, atol=1e-9)
 
 
-def test_a_temperature_of_one_network_is_not_that_of_an_ensemble_but_its_views_are_scored():
-    plain, other = trained("film"), trained("adaln")
-    images = split(*[0, 1, 2] * 4)
-    fit = calibrate(plain, measure(plain, images, views=2, combine="mean"), "zoo", "validation")
-    stored = replace(plain, calibration=replace(fit, temperature=50.0, data="of others"))
-    found, bare = (
-        measure(stored, images, members=[other]),
-        measure(plain, images, members=[other], views=2, combine="mean"),
-    )
-    assert (found.views, found.combine) == (2, "mean")
+def test_the_calibration_of_a_member_is_not_that_of_the_ensemble():
+    plain, other = trained_pixelcnn("film", views=2), trained_pixelcnn("adaln", views=2)
+    images, scoring = random_split(*[0, 1, 2] * 2), ScoringConfig(views=2, combine="product")
+    record = calibrate(plain, measure(plain, images, scoring), "zoo", "validation")
+    member = replace(plain, calibration=replace(record, temperature=50.0, data="other images"))
+    found = measure(make_ensemble([member, other]), images, scoring)
     assert found.calibrated.source == "cross-fitted on these images"
-    assert found.calibrated == bare.calibrated
-    assert torch.equal(found.log_posterior, bare.log_posterior)
+    assert torch.equal(found.log_posterior, measure(make_ensemble([plain, other]), images, scoring).log_posterior)
 
 
-def test_networks_that_cannot_be_taken_as_one_are_refused():
-    with pytest.raises(InputError, match="network 3: differs from network 1 in prior, "):
-        measure(trained(), IMAGES, members=[trained(), replace(trained(), prior=(0.25, 0.5, 0.25))])
-
-
-def test_views_are_those_that_every_network_was_told_of():
-    with pytest.raises(InputError, match="views is 4, but these networks together can score 1, 2; ask for that, or"):
-        measure(trained(views=4), IMAGES, members=[trained(views=2)], views=4)
+def test_views_that_a_member_was_not_trained_for_are_refused():
+    ensemble = make_ensemble([trained_pixelcnn(views=4), trained_pixelcnn(views=2)])
+    with pytest.raises(InputError, match="views is 4, expected 1, 2; train a network"):
+        measure(ensemble, IMAGES, ScoringConfig(views=4))

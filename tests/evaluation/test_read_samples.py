@@ -3,6 +3,7 @@ import torch
 
 from pixelbayes.evaluation.sample_folder import MANIFEST, read_samples
 from pixelbayes.images.preprocessing import Preprocessing, save_image
+from pixelbayes.images.shape import ImageShape
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import write_text
 
@@ -11,7 +12,7 @@ NAMES = ("cat", "sea lion")
 
 @pytest.fixture
 def write(tmp_path):
-    """Saves images of one grey each, of 2 x 3 pixels unless said otherwise."""
+    """Saves images of a single grey, 2 x 3 pixels by default."""
 
     def save(greys, size=(2, 3)):
         for name, grey in greys.items():
@@ -20,91 +21,91 @@ def write(tmp_path):
     return save
 
 
-def read(folder, names=NAMES, **how):
-    return read_samples(folder, names, Preprocessing(**({"image_size": (2, 3)} | how)))
+def read(folder, names=NAMES, **shape):
+    return read_samples(folder, names, Preprocessing(image_shape=ImageShape(height=2, width=3, **shape)))
 
 
 def greys(samples):
     return samples.pixels[..., 0, 0, 0].tolist()
 
 
-def fault(folder, **how):
+def fault(folder):
     with pytest.raises(InputError) as caught:
-        read(folder, **how)
+        read(folder)
     return str(caught.value).removeprefix(f"{folder}: ").removeprefix(f"{folder}/")
 
 
-def test_names_tell_classes_in_the_order_of_the_labels(tmp_path, write):
+def test_file_names_give_the_classes_in_the_order_of_the_labels(tmp_path, write):
     write({"sea_lion-0001.png": 4, "cat-0000.png": 1, "sea_lion-0000.png": 3, "cat-0007.png": 2})
     found = read(tmp_path)
     assert (greys(found), found.class_names) == ([[1, 2], [3, 4]], NAMES)
     assert greys(read(tmp_path, names=("sea lion", "cat"))) == [[3, 4], [1, 2]]
 
 
-def test_sub_folders_tell_classes_too_whatever_their_images_are_called(tmp_path, write):
+def test_sub_folders_give_the_classes_of_images_with_any_name(tmp_path, write):
     write({"cat/a.png": 1, "cat/b.png": 2, "sea lion/x-0000.png": 3, "sea lion/y.png": 4})
     assert greys(read(tmp_path)) == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize("names", [("1.png", "2.png"), ("sample-0000.png", "sample-0001.png")])
-def test_where_no_name_tells_a_class_none_is_known(tmp_path, write, names):
+def test_without_class_names_in_the_file_names_the_classes_are_not_known(tmp_path, write, names):
     write(dict(zip(names, (5, 6), strict=True)))
     found = read(tmp_path)
     assert (greys(found), found.class_names) == ([[5, 6]], None)
 
 
-def test_what_is_hidden_or_no_image_is_left_out(tmp_path, write):
+def test_hidden_files_and_other_files_are_ignored(tmp_path, write):
     write({"1.png": 5})
     for name in (".2.png", "notes.txt"):
         (tmp_path / name).write_text("words")
     assert greys(read(tmp_path)) == [[5]]
 
 
-def test_images_become_the_networks_channels_and_levels(tmp_path, write):
+def test_images_are_converted_to_the_channels_and_levels_of_the_network(tmp_path, write):
     write({"cat-0000.png": 0, "sea_lion-0000.png": 255})
     found = read(tmp_path, channels=1, levels=17).pixels
     assert torch.equal(found, torch.tensor([0, 16]).view(2, 1, 1, 1, 1).expand(2, 1, 1, 2, 3))
 
 
-def test_unequal_numbers_are_refused_with_the_count_of_each_class(tmp_path, write):
+def test_unequal_numbers_of_samples_are_refused_with_the_counts(tmp_path, write):
     write({"cat-0000.png": 1, "cat-0001.png": 1, "sea_lion-0000.png": 2})
     assert fault(tmp_path) == "unequal numbers of samples (cat 2, sea lion 1); draw the rest, or remove some"
     (tmp_path / "sea_lion-0000.png").unlink()
     assert "(cat 2, sea lion 0)" in fault(tmp_path)
 
 
-def test_a_class_without_its_folder_is_refused(tmp_path, write):
+def test_a_class_without_a_folder_is_refused(tmp_path, write):
     write({"cat/1.png": 1})
     assert "(cat 1, sea lion 0)" in fault(tmp_path)
 
 
-def test_samples_that_were_not_drawn_to_the_end_are_refused(tmp_path, write):
+def test_an_incomplete_folder_is_refused(tmp_path, write):
     write({"cat-0000.png": 1, "sea_lion-0000.png": 2})
     write_text(tmp_path / MANIFEST, '{"samples_per_class": 3}')
-    assert fault(tmp_path) == "holds 1 of 3 samples of each class; draw the rest first"
+    assert fault(tmp_path) == "holds 1 of 3 samples per class; draw the rest first"
 
 
 def test_an_unknown_class_is_refused(tmp_path, write):
     write({"cat-0000.png": 1, "sea_lion-0000.png": 2, "wolf-0000.png": 3})
-    assert fault(tmp_path) == "'wolf' is not a class, as are cat, sea_lion; correct either"
+    assert fault(tmp_path) == "'wolf' is not a class, expected cat, sea_lion; rename or remove it"
     (tmp_path / "wolf-0000.png").rename(tmp_path / "holiday.png")
-    assert fault(tmp_path) == "'holiday.png' is not a class, as are cat, sea_lion; correct either"
+    assert fault(tmp_path) == "'holiday.png' is not a class, expected cat, sea_lion; rename or remove it"
 
 
 def test_an_unknown_class_folder_is_refused(tmp_path, write):
     write({"cat/1.png": 1, "wolf/1.png": 2})
-    assert fault(tmp_path) == "'wolf' is not a class, as are cat, sea lion; correct either"
+    assert fault(tmp_path) == "'wolf' is not a class, expected cat, sea lion; rename or remove it"
 
 
-def test_samples_of_another_networks_classes_are_not_taken_for_samples_of_none(tmp_path, write):
+def test_samples_of_other_classes_are_not_read_as_samples_without_classes(tmp_path, write):
     write({"dog-0000.png": 1, "wolf-0000.png": 2})
     write_text(tmp_path / MANIFEST, "{}")
-    assert fault(tmp_path) == "'dog' is not a class, as are cat, sea_lion; correct either"
+    assert fault(tmp_path) == "'dog' is not a class, expected cat, sea_lion; rename or remove it"
 
 
-def test_folders_beside_images_are_refused(tmp_path, write):
+def test_a_folder_with_both_folders_and_images_is_refused(tmp_path, write):
     write({"cat/1.png": 1, "2.png": 1})
-    assert fault(tmp_path) == "holds cat/ beside 2.png; keep folders or images alone"
+    assert fault(tmp_path) == "holds cat/ and 2.png; keep only folders or only images"
 
 
 @pytest.mark.parametrize("folders", [(), ("cat", "sea lion")])
@@ -114,11 +115,11 @@ def test_a_folder_without_an_image_is_refused(tmp_path, folders):
     assert fault(tmp_path) == "no image (.png, .jpg, .jpeg, .webp, .bmp) in this folder; draw some, or name another"
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     assert fault(tmp_path / "none") == "no such folder of samples; correct the path, or draw some"
 
 
-def test_every_file_that_cannot_be_taken_is_named(tmp_path, write):
+def test_all_files_that_cannot_be_used_are_named(tmp_path, write):
     write({"cat-0000.png": 1, "sea_lion-0001.png": 2})
     write({"cat-0001.png": 1}, size=(3, 2))
     (tmp_path / "sea_lion-0000.png").write_bytes(b"")

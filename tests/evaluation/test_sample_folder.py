@@ -5,23 +5,24 @@ import torch
 
 from pixelbayes.evaluation.sample_folder import MANIFEST, draw_samples, read_manifest, read_samples
 from pixelbayes.images.preprocessing import Preprocessing
+from pixelbayes.images.shape import ImageShape
 from pixelbayes.utils.errors import InputError
 
 NAMES = ("cat", "sea lion")
 SETTINGS = {"weights": "0123", "seed": 0, "temperature": 1.0}
-PREPROCESSING = Preprocessing(image_size=(2, 3), levels=17)
+PREPROCESSING = Preprocessing(image_shape=ImageShape(height=2, width=3, levels=17))
 
 
 class Sampler:
-    """Draws image i of class c as c * 8 + i, and remembers what it was asked for."""
+    """Draws sample i of class c in the level 8 c + i, and records the calls."""
 
     def __init__(self, fails_after=None):
-        self.asked, self.fails_after = [], fails_after
+        self.calls, self.fails_after = [], fails_after
 
     def __call__(self, labels, indices):
-        if self.fails_after == len(self.asked):
+        if self.fails_after == len(self.calls):
             raise KeyboardInterrupt
-        self.asked.append(list(zip(labels.tolist(), indices.tolist(), strict=True)))
+        self.calls.append(list(zip(labels.tolist(), indices.tolist(), strict=True)))
         return (labels * 8 + indices).to(torch.uint8)[:, None, None, None].expand(-1, 3, 2, 3)
 
 
@@ -40,7 +41,7 @@ def listed(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_is_drawn_is_read_again_to_the_level(tmp_path):
+def test_samples_are_read_as_they_were_drawn(tmp_path):
     files = draw(tmp_path / "samples")
     assert [file.name for file in files] == [
         f"{stem}-000{index}.png" for stem in ("cat", "sea_lion") for index in range(3)
@@ -51,78 +52,78 @@ def test_what_is_drawn_is_read_again_to_the_level(tmp_path):
     assert found.pixels.dtype == torch.uint8
 
 
-def test_classes_of_one_name_on_some_file_systems_have_files_of_their_own(tmp_path):
+def test_classes_whose_names_some_file_systems_do_not_distinguish_have_separate_files(tmp_path):
     names = ("Cat", "cat", "c?t", "c*t")
     draw_samples(tmp_path, Sampler(), names, 2, levels=256, settings={})
     assert len({name.casefold() for name in listed(tmp_path)}) == 9
-    found = read_samples(tmp_path, names, Preprocessing(image_size=(2, 3)))
+    found = read_samples(tmp_path, names, Preprocessing(image_shape=ImageShape(height=2, width=3)))
     assert found.pixels[..., 0, 0, 0].tolist() == [[0, 1], [8, 9], [16, 17], [24, 25]]
 
 
-def test_the_manifest_says_what_the_images_are_a_function_of(tmp_path):
+def test_the_manifest_records_the_settings(tmp_path):
     draw(tmp_path)
     assert read_manifest(tmp_path) == SETTINGS | {"class_names": list(NAMES), "samples_per_class": 3, "levels": 17}
     assert read_manifest(tmp_path / "none") is None
 
 
-def test_a_finished_folder_is_not_drawn_again(tmp_path):
+def test_a_complete_folder_is_not_drawn_again(tmp_path):
     before = {file: file.stat().st_mtime_ns for file in draw(tmp_path)}
     sampler = Sampler()
     assert {file: file.stat().st_mtime_ns for file in draw(tmp_path, sampler)} == before
-    assert sampler.asked == []
+    assert sampler.calls == []
 
 
-def test_what_was_killed_half_way_goes_on_with_the_images_that_are_missing(tmp_path):
+def test_an_interrupted_call_continues_with_the_missing_images(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         draw(tmp_path, Sampler(fails_after=2), batch_size=2)
     assert listed(tmp_path) == ["cat-0000.png", "cat-0001.png", "cat-0002.png", MANIFEST, "sea_lion-0000.png"]
     (tmp_path / "cat-0001.png").unlink()
     sampler = Sampler()
     draw(tmp_path, sampler, batch_size=2)
-    assert sampler.asked == [[(0, 1), (1, 1)], [(1, 2)]]
+    assert sampler.calls == [[(0, 1), (1, 1)], [(1, 2)]]
     draw(tmp_path.with_name("at-once"))
     for file in tmp_path.iterdir():
         assert file.read_bytes() == (tmp_path.with_name("at-once") / file.name).read_bytes()
 
 
-def test_progress_counts_the_batches_that_are_left(tmp_path):
+def test_the_tracker_wraps_the_loop_over_the_missing_batches(tmp_path):
     seen = []
     draw(tmp_path, batch_size=4, track=lambda starts: seen.append(list(starts)) or starts)
     draw(tmp_path, batch_size=4, track=lambda starts: seen.append(list(starts)) or starts)
     assert seen == [[0, 4], []]
 
 
-def test_other_settings_are_refused_by_what_differs(tmp_path):
+def test_other_settings_are_refused_with_their_differences(tmp_path):
     draw(tmp_path)
     said = refusal(draw, tmp_path, count=4, settings=SETTINGS | {"seed": 7})
     assert said == (
-        f"{tmp_path}: holds other samples (seed 0 there, 7 now, samples_per_class 3 there, 4 now); "
-        "name another, or --overwrite"
+        f"{tmp_path}: holds samples with other settings (seed is 0, now 7, samples_per_class is 3, now 4); "
+        "name another, or add --overwrite"
     )
-    assert "temperature 1.0 there, None now" in refusal(draw, tmp_path, settings={"weights": "0123", "seed": 0})
+    assert "temperature is 1.0, now None" in refusal(draw, tmp_path, settings={"weights": "0123", "seed": 0})
 
 
-def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_refused_and_not_changed(tmp_path):
     for name in ("holiday.png", "notes.txt"):
         (tmp_path / name).touch()
     assert refusal(draw, tmp_path) == (
-        f"{tmp_path}: holds holiday.png and 1 more, not of these samples; name another, or --overwrite"
+        f"{tmp_path}: holds other files (holiday.png and 1 more); name another folder, or add --overwrite"
     )
     assert listed(tmp_path) == ["holiday.png", "notes.txt"]
 
 
-def test_a_stale_image_among_the_samples_is_refused(tmp_path):
+def test_an_image_that_is_not_one_of_the_samples_is_refused(tmp_path):
     draw(tmp_path)
     (tmp_path / "cat-0003.png").touch()
-    assert "holds cat-0003.png, not of these samples" in refusal(draw, tmp_path)
+    assert "holds other files (cat-0003.png)" in refusal(draw, tmp_path)
 
 
-def test_overwriting_empties_the_folder_first(tmp_path):
+def test_overwrite_empties_the_folder_first(tmp_path):
     draw(tmp_path, count=4)
     (tmp_path / "holiday.jpg").touch()
     sampler = Sampler()
     draw(tmp_path, sampler, overwrite=True)
-    assert sum(map(len, sampler.asked)) == 6
+    assert sum(map(len, sampler.calls)) == 6
     assert listed(tmp_path) == [
         "cat-0000.png", "cat-0001.png", "cat-0002.png", MANIFEST,
         "sea_lion-0000.png", "sea_lion-0001.png", "sea_lion-0002.png",
@@ -130,19 +131,17 @@ def test_overwriting_empties_the_folder_first(tmp_path):
 
 
 @pytest.mark.parametrize("foreign", ["notes.txt", "thesis"])
-def test_overwriting_removes_nothing_where_anything_but_images_lies(tmp_path, foreign):
+def test_overwrite_removes_nothing_from_a_folder_with_other_files(tmp_path, foreign):
     draw(tmp_path)
     before = listed(tmp_path)
     (tmp_path / "thesis").mkdir() if foreign == "thesis" else (tmp_path / foreign).touch()
     said = refusal(draw, tmp_path, overwrite=True)
-    assert (
-        said == f"{tmp_path / foreign}: not an image, so --overwrite leaves it and all else there; name another folder"
-    )
+    assert said == f"{tmp_path / foreign}: not an image, so --overwrite removes nothing; name another folder"
     assert listed(tmp_path) == sorted([*before, foreign])
 
 
-def test_what_is_hidden_is_neither_in_the_way_nor_removed(tmp_path):
-    (tmp_path / ".cat-0000.17.png").touch()  # half a file of a killed process
+def test_hidden_files_are_ignored_and_kept(tmp_path):
+    (tmp_path / ".cat-0000.17.png").touch()  # an incomplete file of an interrupted process
     draw(tmp_path)
     draw(tmp_path, overwrite=True)
     assert read_samples(tmp_path, NAMES, PREPROCESSING).pixels.shape[:2] == (2, 3)
@@ -150,7 +149,7 @@ def test_what_is_hidden_is_neither_in_the_way_nor_removed(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
-def test_a_damaged_manifest_is_named_and_can_be_overwritten(tmp_path, text):
+def test_a_damaged_manifest_is_refused_by_name_and_can_be_overwritten(tmp_path, text):
     draw(tmp_path)
     (tmp_path / MANIFEST).write_text(text)
     assert refusal(draw, tmp_path).startswith(f"{tmp_path / MANIFEST}: ")
@@ -158,8 +157,8 @@ def test_a_damaged_manifest_is_named_and_can_be_overwritten(tmp_path, text):
     assert json.loads((tmp_path / MANIFEST).read_text())["seed"] == 0
 
 
-def test_a_file_in_the_place_of_the_folder_and_no_samples_at_all_are_refused(tmp_path):
+def test_a_file_instead_of_a_folder_and_a_count_of_zero_are_refused(tmp_path):
     (tmp_path / "file").touch()
-    assert "a file, where a folder for samples is wanted" in refusal(draw, tmp_path / "file")
-    assert refusal(draw, tmp_path / "new", count=0) == "0 samples of each class, expected at least 1"
+    assert "a file, expected a folder for samples" in refusal(draw, tmp_path / "file")
+    assert refusal(draw, tmp_path / "new", count=0) == "0 samples per class, expected at least 1"
     assert not (tmp_path / "new").exists()

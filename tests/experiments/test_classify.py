@@ -1,13 +1,15 @@
-"""`explain` and `classify`, from image files."""
+"""`classify` and `explain`, from image files."""
 
 import csv
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from runs import CLASSES
 
-from pixelbayes.checkpoints import checkpoint
-from pixelbayes.checkpoints.calibration_record import FittedTemperature, Typical
+from pixelbayes import experiments
+from pixelbayes.checkpoints.calibration_record import CalibrationRecord, OODReference
 from pixelbayes.cli import main
 from pixelbayes.metrics.ood import SCORES
 
@@ -21,60 +23,88 @@ def ratios(path):
         return [[float(value) for value in row] for row in csv.reader(file)]
 
 
-def classified(run, images, out):
-    assert main(["classify", str(run), *map(str, images), "--out", str(out), "--device", "cpu"]) == 0
-    with out.open(newline="") as file:
+def read_csv(path):
+    with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("named", [("owl", "cat"), ("2", "0")])
-def test_the_ratios_of_all_pixels_add_up_to_that_of_the_image(named, finished_run, pictures, tmp_path, capsys):
+def classify(run, images, out):
+    assert main(["classify", str(run), *map(str, images), "--out", str(out), "--device", "cpu"]) == 0
+    return read_csv(out)
+
+
+# classify
+
+
+def test_classify_gives_the_same_numbers_as_evaluate(finished_run, pictures, tmp_path, capsys):
+    folder, file = pictures / "validation" / "dog", pictures / "validation" / "owl" / "03.png"
+    rows = classify(finished_run, [folder, file], tmp_path / "classes.csv")
+    assert [row["image"] for row in rows] == [*(f"{folder}/0{index}.png" for index in range(4)), str(file)]
+    expected = {row["image"]: row for row in read_csv(finished_run / "predictions.csv")}
+    for row in rows:
+        other = expected[str(Path(row["image"]).relative_to(pictures))]
+        assert row["predicted"] == other["predicted"]
+        for name in CLASSES:
+            assert float(row[f"log p(x | {name})"]) == pytest.approx(float(other[f"log p(x | {name})"]), rel=1e-5)
+            assert float(row[f"p({name} | x)"]) == pytest.approx(float(other[f"p({name} | x)"]), abs=1e-4)
+    table = capsys.readouterr().out
+    assert all(row["predicted"] in table for row in rows)
+
+
+@pytest.mark.parametrize(("limit", "exceeded"), [(0.0, True), (99.0, False)])
+def test_an_image_that_exceeds_a_limit_is_called_out_of_distribution(
+    run, pictures, tmp_path, monkeypatch, capsys, limit, exceeded
+):
+    monkeypatch.setenv("COLUMNS", "200")  # the table is not wrapped
+    path = run / "calibration.json"
+    limits = {SCORES[0]: limit, SCORES[1]: None, SCORES[2]: None}
+    replace(CalibrationRecord.read(path), ood=OODReference(bits_per_dim=1.0, limits=limits)).write(path)
+    classify(run, [pictures / "test/cat/00.png"], tmp_path / "c.csv")
+    output = capsys.readouterr().out
+    assert "out of distribution by" in output
+    assert (SCORES[0] in output) is exceeded
+
+
+def test_limits_apply_only_to_the_number_of_views_they_were_fitted_with(finished_run, pictures):
+    trained, measurement = experiments.classify(finished_run, [pictures / "test/cat/00.png"], device="cpu")
+    assert experiments.out_of_distribution(trained, measurement) is not None
+    assert experiments.out_of_distribution(trained, replace(measurement, views=2)) is None
+
+
+def test_without_calibration_the_command_that_calibrates_is_named(run, pictures, tmp_path, capsys):
+    (run / "calibration.json").unlink()
+    classify(run, [pictures / "test/cat/00.png"], tmp_path / "c.csv")
+    output = capsys.readouterr().out
+    assert "not calibrated; `pixelbayes calibrate`" in output
+    assert "out of distribution by" not in output
+
+
+# explain
+
+
+@pytest.mark.parametrize("classes", [("owl", "cat"), ("2", "0")])
+def test_the_ratios_of_all_pixels_sum_to_that_of_the_image(classes, finished_run, pictures, tmp_path, capsys):
     image = pictures / "test/dog/01.png"
-    assert explain(finished_run, [image], tmp_path / "why", "--classes", *named) == 0
+    assert explain(finished_run, [image], tmp_path / "why", "--classes", *classes) == 0
     found = ratios(tmp_path / "why/01.csv")
     assert [len(row) for row in found] == [8] * 6
-    (row,) = classified(finished_run, [image], tmp_path / "classes.csv")
+    (row,) = classify(finished_run, [image], tmp_path / "classes.csv")
     total = float(row["log p(x | owl)"]) - float(row["log p(x | cat)"])
-    assert sum(map(sum, found)) == pytest.approx(total, abs=5e-3)  # of numbers written with six digits
+    assert sum(map(sum, found)) == pytest.approx(total, abs=5e-3)  # the csv files have six digits
     assert f"{total:.1f}" in capsys.readouterr().out
     assert (tmp_path / "why/01.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "why/01.svg").read_text()
 
 
-def test_without_classes_the_likeliest_is_set_against_the_next(finished_run, pictures, tmp_path):
-    explain(finished_run, [pictures / "test/owl"], tmp_path / "why")
-    for row in classified(finished_run, [pictures / "test/owl"], tmp_path / "classes.csv"):
-        _, second, first = sorted(float(row[f"log p(x | {name})"]) for name in CLASSES)
-        found = ratios(tmp_path / "why" / f"{row['image'][-6:-4]}.csv")
-        assert sum(map(sum, found)) == pytest.approx(first - second, abs=5e-3)
+def test_by_default_the_two_most_probable_classes_are_compared(finished_run, pictures, tmp_path):
+    explain(finished_run, [pictures / "test/owl/00.png"], tmp_path / "why")
+    (row,) = classify(finished_run, [pictures / "test/owl/00.png"], tmp_path / "classes.csv")
+    _, second, first = sorted(float(row[f"log p(x | {name})"]) for name in CLASSES)
+    assert sum(map(sum, ratios(tmp_path / "why/00.csv"))) == pytest.approx(first - second, abs=5e-3)
 
 
-def test_images_of_one_name_do_not_overwrite_each_others_reasons(finished_run, pictures, tmp_path):
+def test_explanations_of_images_of_the_same_name_have_different_names(finished_run, pictures, tmp_path):
     shutil.copy(pictures / "test/owl/00.png", tmp_path / "00-1.png")
     images = [pictures / "test/cat/00.png", pictures / "test/dog/00.png", tmp_path / "00-1.png"]
     explain(finished_run, images, tmp_path / "why")
     assert len(list((tmp_path / "why").glob("*.csv"))) == 3
-
-
-def with_limit(run, limit):
-    path = run / "calibration.json"
-    fitted = FittedTemperature.read(path)
-    typical = Typical(bits_per_dim=1.0, limits={SCORES[0]: limit, SCORES[1]: None, SCORES[2]: None})
-    FittedTemperature(**(vars(fitted) | {"typical": typical})).write(path)
-
-
-def test_an_image_beyond_a_limit_is_said_to_be_unlike_training(run, pictures, tmp_path, capsys):
-    image = pictures / "test/cat/00.png"
-    for limit, said in ((0.0, True), (99.0, False)):
-        with_limit(run, limit)
-        classified(run, [image], tmp_path / "c.csv")
-        assert (SCORES[0] in capsys.readouterr().out) is said
-
-
-def test_without_calibration_nothing_is_said_of_outliers_but_how_to_have_it(run, pictures, tmp_path, capsys):
-    (run / "calibration.json").unlink()
-    assert checkpoint.load(run).calibration is None
-    classified(run, [pictures / "test/cat/00.png"], tmp_path / "c.csv")
-    output = capsys.readouterr().out
-    assert "after `pixelbayes calibrate`" in output
-    assert "unlike training" not in output

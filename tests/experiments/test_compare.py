@@ -59,7 +59,7 @@ def finished(tmp_path_factory):
     """A comparison in which one contender fails."""
     out = tmp_path_factory.mktemp("compare")
     base = replace(BASE, training=replace(BASE.training, learning_rate=1e-3))
-    rows = compare(["film", "one-hot-map"], base, [0, 1], out, report_on="test")
+    rows = compare(["film", "one-hot-map"], base, [0, 1], out, eval_split="test")
     return out, base, rows
 
 
@@ -80,7 +80,7 @@ def test_a_comparison_ends_in_a_table_with_a_row_for_each_name(finished):
 def test_what_has_ended_is_not_run_again(finished, monkeypatch):
     out, base, _ = finished
     monkeypatch.setattr(running, "run_one", lambda *_: pytest.fail("ran again"))
-    rows = compare(["film", "one-hot-map"], base, [0, 1], out, report_on="test", note="Late labels learn slowly.")
+    rows = compare(["film", "one-hot-map"], base, [0, 1], out, eval_split="test", note="Late labels learn slowly.")
     assert len(rows[0].histories) == 2
     for page in ("compare.md", "index.html"):
         assert "Late labels learn slowly." in (out / page).read_text(encoding="utf-8")
@@ -90,7 +90,7 @@ def test_what_has_ended_is_not_run_again(finished, monkeypatch):
 def test_another_comparison_in_the_same_folder_is_refused(finished):
     out, base, _ = finished
     with pytest.raises(InputError, match="differs from what was asked in seeds"):
-        compare(["film", "one-hot-map"], base, [0], out, report_on="test")
+        compare(["film", "one-hot-map"], base, [0], out, eval_split="test")
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_report_002s_ablation_is_two_rows_of_bits_and_fid(pictures, tmp_path, qu
 
 
 def test_a_run_that_fails_is_a_row_that_says_why_and_the_others_go_on(tmp_path, monkeypatch):
-    def train(contender, seed, run, report_on):
+    def train(contender, seed, run, eval_split):
         if contender.name == "film":
             raise InputError("no such luck")
         figures = {"accuracy": 0.5, "bits_per_dim": 2.0, "epoch": 1, "parameters": 7, "images_per_second": 9.0}
@@ -172,7 +172,7 @@ def test_a_run_that_fails_is_a_row_that_says_why_and_the_others_go_on(tmp_path, 
         (run / "metrics.json").write_text(json.dumps(figures))
         (run / "history.csv").write_text("epoch,val/accuracy,val/bits_per_dim,images_per_second\n1,0.5,2.0,10\n")
 
-    monkeypatch.setattr(comparison.Contender, "train", train)
+    monkeypatch.setattr(comparison.Entry, "train", train)
     film, gate = compare(["film", "gate-add"], BASE, [0], tmp_path)
     assert film.failures == ["seed 0: no such luck"]
     assert gate.parameters == 7
@@ -184,7 +184,7 @@ def test_a_comparison_that_is_asked_to_stop_stops(tmp_path, monkeypatch):
     def train(*_):
         raise InterruptedRunError("stopped", 2)
 
-    monkeypatch.setattr(comparison.Contender, "train", train)
+    monkeypatch.setattr(comparison.Entry, "train", train)
     with pytest.raises(InterruptedRunError):
         compare(["film", "gate-add"], BASE, [0], tmp_path)
     assert not list(tmp_path.rglob("failure.txt"))
@@ -193,7 +193,7 @@ def test_a_comparison_that_is_asked_to_stop_stops(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_runs_side_by_side_give_what_runs_in_turn_give(finished, tmp_path):
     out, base, _ = finished
-    compare(["film", "one-hot-map"], base, [0, 1], tmp_path, report_on="test", workers=2)
+    compare(["film", "one-hot-map"], base, [0, 1], tmp_path, eval_split="test", workers=2)
     for run in ("film/seed-1", "one-hot-map/seed-0"):
         one, other = (json.loads((folder / run / "metrics.json").read_text()) for folder in (out, tmp_path))
         for name in ("accuracy", "bits_per_dim"):  # another number of threads rounds otherwise

@@ -19,7 +19,7 @@ from pixelbayes.experiments.measure import data_for
 def second_run(finished_run, pictures, tmp_path_factory):
     """A run that began from the weights of the first; to be read, not changed."""
     run = tmp_path_factory.mktemp("runs") / "second"
-    assert train(pictures, run, "--start", finished_run, "--epochs", 1, "--seed", 1) == 0
+    assert train(pictures, run, "--init-from", finished_run, "--epochs", 1, "--seed", 1) == 0
     return run
 
 
@@ -46,7 +46,7 @@ def test_an_ensemble_stands_beside_the_evaluation_of_the_run_alone_and_names_its
     assert evaluate(run, pictures, "--split", "test") == 0
     alone = read(run / "evaluation/pictures-test/metrics.json")
     capsys.readouterr()
-    assert evaluate(run, pictures, "--split", "test", "--with", second_run) == 0
+    assert evaluate(run, pictures, "--split", "test", "--ensemble", second_run) == 0
     said = capsys.readouterr().out
     assert read(run / "evaluation/pictures-test/metrics.json") == alone
     folder = run / "evaluation/pictures-test-with-second"
@@ -67,15 +67,15 @@ def test_an_ensemble_stands_beside_the_evaluation_of_the_run_alone_and_names_its
 
 
 def test_the_figures_of_an_ensemble_are_those_of_its_measurement(finished_run, second_run, pictures, tmp_path):
-    options = ("--split", "test", "--with", second_run, "--combine", "mean", "--out", tmp_path / "out")
+    options = ("--split", "test", "--ensemble", second_run, "--combine", "mean", "--out", tmp_path / "out")
     assert evaluate(finished_run, pictures, *options) == 0
     first, second = (checkpoint.load(each) for each in (finished_run, second_run))
     images = load_data(data_for(first, str(pictures))).split("test")
-    direct = measure(first, images, members=[second], combine="mean")
+    direct = measure(first, images, members=[second], combine="product")
     found = read(tmp_path / "out/metrics.json")
     assert (found["bits_per_dim"], found["accuracy"]) == (direct.bits_per_dim, direct.classification.accuracy)
     trained, again = experiment.evaluate(
-        finished_run, str(pictures), "test", members=[second_run], device="cpu", combine="mean"
+        finished_run, str(pictures), "test", members=[second_run], device="cpu", combine="product"
     )
     assert torch.equal(again.log_posterior, direct.log_posterior)
     assert trained.members[1].digest == second.digest
@@ -87,21 +87,21 @@ def test_of_a_stale_temperature_nothing_is_said_since_none_is_used(run, second_r
     (run / "calibration.json").write_text(json.dumps(calibration))
     assert evaluate(run, pictures, "--out", tmp_path / "alone") == 0
     assert "fitted to others" in capsys.readouterr().out
-    assert evaluate(run, pictures, "--with", second_run, "--out", tmp_path / "both") == 0
+    assert evaluate(run, pictures, "--ensemble", second_run, "--out", tmp_path / "both") == 0
     assert "fitted to others" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("options", [("--samples", 2), ("--against", "digits")])
+@pytest.mark.parametrize("options", [("--samples", 2), ("--ood-data", "digits")])
 def test_samples_and_other_data_are_for_one_network(options, finished_run, second_run, pictures, tmp_path, capsys):
-    assert evaluate(finished_run, pictures, "--with", second_run, "--out", tmp_path / "out", *options) == 2
-    assert "are of one network; ask for them without --with" in capsys.readouterr().err
+    assert evaluate(finished_run, pictures, "--ensemble", second_run, "--out", tmp_path / "out", *options) == 2
+    assert "are of one network; ask for them without --ensemble" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_who_cannot_take_part_is_named(finished_run, classifier_run, second_run, pictures, tmp_path, capsys):
     shutil.copy(second_run / "best.safetensors", tmp_path)
     other = checkpoint.load(second_run)
-    renamed = checkpoint.Checkpoint(
+    renamed = checkpoint.TrainedPixelCNN(
         network=other.network, class_names=("a", "b", "c"), preprocessing=other.preprocessing, prior=other.prior
     )
     checkpoint.save(renamed, tmp_path / "renamed.safetensors")
@@ -112,11 +112,11 @@ def test_who_cannot_take_part_is_named(finished_run, classifier_run, second_run,
         tmp_path / "none": "there is no such run folder or weights file",
         finished_run: "is named twice",
     }.items():
-        assert evaluate(finished_run, pictures, *out, "--with", member) == 2
+        assert evaluate(finished_run, pictures, *out, "--ensemble", member) == 2
         error = capsys.readouterr().err
         assert str(member) in error
         assert said in error
-    assert evaluate(classifier_run, pictures, *out, "--with", finished_run) == 2
+    assert evaluate(classifier_run, pictures, *out, "--ensemble", finished_run) == 2
     assert f"{classifier_run}/best.safetensors: holds a dedicated classifier" in capsys.readouterr().err
 
 
@@ -160,7 +160,10 @@ def test_what_cannot_be_averaged_is_said_and_nothing_written(
         (finished_run,): "an average is of two networks or more, and 1 came",
         (finished_run, finished_run): f"{finished_run} is named twice",
         (finished_run, classifier_run): "holds a dedicated classifier, where a PixelCNN++ is needed",
-        (finished_run, "digits"): f"digits: differs from {finished_run} in class_names, preprocessing.image_size, ",
+        (
+            finished_run,
+            "digits",
+        ): f"digits: differs from {finished_run} in class_names, preprocessing.image_shape.size, ",
     }.items():
         assert average(*runs, "--out", out) == 2
         assert said in capsys.readouterr().err

@@ -19,7 +19,7 @@ from pixelbayes.cli import main
 from pixelbayes.data import DataConfig, load_data
 from pixelbayes.evaluation.measure import measure
 from pixelbayes.experiments import sample_quality as quality
-from pixelbayes.metrics.ood import auroc, outlier_scores
+from pixelbayes.metrics.ood import auroc, ood_scores
 from pixelbayes.report.results import FORMATS, RESULTS
 
 
@@ -163,15 +163,15 @@ def test_figures_of_samples_are_of_all_that_were_drawn_and_say_what_of(finished,
     assert (found["n"], found["n_reference"], list(found["per_class"])) == (9, 12, list(CLASSES))
     assert found["reference"] == f"{pictures}, validation, 6 x 8"
     assert found["fid"] >= 0
-    assert found["read_as_asked"]["classifier"].startswith(found["extractor"].removeprefix("domain-"))
-    assert found["memorising"]["pixels"]["held_out_median"] > 0
+    assert found["class_agreement"]["classifier"].startswith(found["extractor"].removeprefix("domain-"))
+    assert found["memorization"]["pixels"]["held_out_median"] > 0
 
 
 def test_samples_of_a_folder_give_the_figures_of_the_samples_drawn(judge, finished, tmp_path, capsys):
     assert judge(tmp_path, samples=finished / "samples") == 0
     assert read(tmp_path / "quality.json") == read(finished / "quality.json")
     assert not (tmp_path / "samples").exists()
-    assert "read as asked" in capsys.readouterr().out
+    assert "class agreement" in capsys.readouterr().out
 
 
 def test_an_evaluation_that_was_stopped_draws_only_what_is_missing(judge, finished, judged, monkeypatch):
@@ -322,15 +322,15 @@ def test_images_of_other_classes_are_set_against_those_of_the_split(finished_run
     for path in others.rglob("*.png"):
         Image.open(path).rotate(180).save(path)
     out = tmp_path / "out"
-    assert evaluate(finished_run, pictures, "--split", "test", "--against", others, "--out", out) == 0
-    found = read(out / "metrics.json")["against"]
+    assert evaluate(finished_run, pictures, "--split", "test", "--ood-data", others, "--out", out) == 0
+    found = read(out / "metrics.json")["ood"]
     assert (found["data"], found["split"]) == (str(others), "test")
     trained = checkpoint.load(finished_run)
     scores = []
     for source in (pictures, others):
         split = load_data(DataConfig(source=str(source), levels=8)).split("test").unlabelled()
         bits = trained.calibration.typical.bits_per_dim
-        scores.append(outlier_scores(measure(trained, split).log_marginal, split.pixels, 8, bits))
+        scores.append(ood_scores(measure(trained, split).log_marginal, split.pixels, 8, bits))
     near, far = scores
     for name, separation in found["scores"].items():
         assert separation["auroc"] == auroc(near[name], far[name]).auroc

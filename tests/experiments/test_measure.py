@@ -1,39 +1,49 @@
-"""`calibrate`, and what it changes."""
+"""`calibrate` and its effects, and out-of-distribution scores of other data."""
 
 import csv
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
-from runs import CLASSES
+from networks import random_images, randomised, tiny_model
+from runs import CLASSES, write_pictures
 
-from pixelbayes import experiments as experiment
+from pixelbayes import experiments
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.checkpoints.calibration_record import FittedTemperature
+from pixelbayes.checkpoints.calibration_record import CalibrationRecord
+from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.cli import main
+from pixelbayes.data import DataConfig, Split, load_data
+from pixelbayes.evaluation import measure as evaluation
+from pixelbayes.experiments.measure import compare_with_ood, load_data_for
+from pixelbayes.images.preprocessing import Preprocessing
+from pixelbayes.inference import ScoringConfig
+from pixelbayes.metrics.ood import auroc, fit_ood_reference, ood_scores
 
 
 @pytest.fixture
 def calibrated(run):
-    """A run whose temperature is such that it can be seen."""
+    """A run with a temperature that changes the posterior visibly."""
     path = run / "calibration.json"
-    replace(FittedTemperature.read(path), temperature=300.0).write(path)
+    replace(CalibrationRecord.read(path), temperature=300.0).write(path)
     return run
 
 
-def figures(run, pictures, split, tmp_path):
-    options = ["--split", split, "--device", "cpu", "--json", tmp_path / "f.json", "--out", tmp_path / "out"]
-    assert main(["evaluate", str(run), "--data", str(pictures), *map(str, options)]) == 0
-    return json.loads((tmp_path / "f.json").read_text())
+def metrics(run, pictures, split):
+    trained, measurement = experiments.measure(run, str(pictures), split, device="cpu")
+    return trained, measurement, measurement.metrics()
 
 
 def calibrate(run, pictures, *options):
     return main(["calibrate", str(run), "--data", str(pictures), "--device", "cpu", *options])
 
 
-def test_a_temperature_is_kept_beside_the_weights_and_nothing_else_is_written(run, pictures, capsys):
+# calibration
+
+
+def test_calibrate_writes_a_record_beside_the_weights_and_nothing_else(run, pictures, capsys):
     (run / "calibration.json").unlink()
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert calibrate(run, pictures, "--split", "test") == 0
@@ -41,36 +51,44 @@ def test_a_temperature_is_kept_beside_the_weights_and_nothing_else_is_written(ru
     written = after.pop(run / "calibration.json")
     assert after == before
     assert json.loads(written)["split"] == "test"
-    assert f"wrote {run}/calibration.json" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert f"wrote {run}/calibration.json" in output
+    assert "the reference of out-of-distribution scores" in output
 
 
-def test_a_weights_file_has_a_calibration_of_its_own(finished_run, pictures, tmp_path):
+def test_a_weights_file_has_its_own_calibration(finished_run, pictures, tmp_path):
     weights = shutil.copy(finished_run / "last.safetensors", tmp_path)
     assert calibrate(weights, pictures) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"last.safetensors", "last.calibration.json"}
     assert checkpoint.load(weights).calibration.weights == checkpoint.load(weights).digest
 
 
-def test_a_dedicated_classifier_has_a_temperature_and_no_typical_score(classifier_run, pictures, tmp_path, capsys):
+def test_a_dedicated_classifier_has_a_temperature_but_no_out_of_distribution_reference(
+    classifier_run, pictures, tmp_path, capsys
+):
     run = shutil.copytree(classifier_run, tmp_path / "run")
     assert calibrate(run, pictures) == 0
-    fitted = checkpoint.load_any(run).calibration
-    assert fitted.typical is None
-    assert "typical" not in capsys.readouterr().out
+    assert checkpoint.load_any(run).calibration.ood is None
+    assert "out-of-distribution" not in capsys.readouterr().out
 
 
-def test_evaluate_uses_the_temperature_and_says_where_it_is_from(calibrated, pictures, tmp_path):
-    found = figures(calibrated, pictures, "test", tmp_path)["calibrated"]
-    assert (found["temperature"], found["source"]) == (300.0, f"fitted on {pictures}, validation")
-    _, measurement = experiment.evaluate(calibrated, str(pictures), "test", device="cpu")
+def test_a_bundled_network_is_not_calibrated(capsys):
+    assert main(["calibrate", "digits", "--data", "digits", "--device", "cpu"]) == 2
+    assert "digits comes with the package and cannot be changed; calibrate a copy" in capsys.readouterr().err
+
+
+def test_measurements_use_the_temperature_and_name_its_origin(calibrated, pictures):
+    _, measurement, found = metrics(calibrated, pictures, "test")
+    assert found["calibrated"]["temperature"] == 300.0
+    assert found["calibrated"]["source"] == f"fitted on {pictures}, validation"
     posterior = (measurement.log_prob / 300 + measurement.log_prior).softmax(dim=1)
     truth = posterior.gather(1, measurement.split.labels[:, None])
-    assert found["nll"] == pytest.approx(-truth.log().mean().item())
+    assert found["calibrated"]["nll"] == pytest.approx(-truth.log().mean().item())
 
 
-def test_on_the_images_it_was_fitted_on_a_temperature_is_cross_fitted(calibrated, pictures, tmp_path):
-    found = figures(calibrated, pictures, "validation", tmp_path)["calibrated"]
-    assert found["source"] == "cross-fitted on these images"
+def test_on_the_images_it_was_fitted_on_a_temperature_is_cross_fitted(calibrated, pictures):
+    _, _, found = metrics(calibrated, pictures, "validation")
+    assert found["calibrated"]["source"] == "cross-fitted on these images"
 
 
 def test_classify_uses_the_temperature(calibrated, pictures, tmp_path):
@@ -83,13 +101,70 @@ def test_classify_uses_the_temperature(calibrated, pictures, tmp_path):
             assert posterior == pytest.approx((log_prob / 300).softmax(dim=0).tolist(), abs=1e-4)  # a uniform prior
 
 
-def test_a_temperature_of_other_weights_is_not_used_and_that_is_said(calibrated, pictures, tmp_path, capsys):
+def test_a_temperature_of_other_weights_is_not_used(calibrated, pictures):
     trained = checkpoint.load(calibrated)
     with torch.no_grad():
         trained.network.to_params.bias += 0.01
     checkpoint.save(trained, calibrated / "best.safetensors")
-    found = figures(calibrated, pictures, "test", tmp_path)["calibrated"]
-    assert found["source"] == "cross-fitted on these images"
-    assert "fitted to others and is not used; run `pixelbayes calibrate`" in capsys.readouterr().out
+    stale, _, found = metrics(calibrated, pictures, "test")
+    assert stale.stale_calibration
+    assert found["calibrated"]["source"] == "cross-fitted on these images"
     assert calibrate(calibrated, pictures) == 0
-    assert "validation" in figures(calibrated, pictures, "test", tmp_path)["calibrated"]["source"]
+    again, _, found = metrics(calibrated, pictures, "test")
+    assert not again.stale_calibration
+    assert "validation" in found["calibrated"]["source"]
+
+
+# data
+
+
+def test_the_images_held_out_of_training_are_measured_wherever_they_are(finished_run, tmp_path):
+    source = write_pictures(tmp_path / "data", counts={"train": 20}) / "train"  # folder/class/NN.png, without splits
+    trained = checkpoint.load(finished_run)
+    settings = {"validation_fraction": 0.3, "test_fraction": 0.2, "split_seed": 3}
+    config = trained.provenance.config
+    provenance = replace(trained.provenance, config={**config, "data": {**config["data"], **settings}})
+    trained = replace(trained, provenance=provenance)
+    splits = load_data(DataConfig(source=str(source), **settings)).splits
+    assert splits["train"].names != load_data(DataConfig(source=str(source))).split("train").names
+    moved = shutil.copytree(source, tmp_path / "moved")
+    for where in (source, f"folder:{source}", moved):
+        found = load_data_for(trained, str(where)).splits
+        assert {name: split.names for name, split in found.items()} == {n: split.names for n, split in splits.items()}
+
+
+# out-of-distribution data
+
+LEVELS = 5
+
+
+def untrained():
+    network = randomised(tiny_model(views=2)).float()
+    return TrainedPixelCNN(
+        network=network,
+        class_names=("ant", "bee", "cow"),
+        preprocessing=Preprocessing(image_shape=network.config.image_shape),
+        prior=(1 / 3,) * 3,
+    )
+
+
+def split(count, seed, label=-1):
+    pixels = random_images(count, tiny_model().config, seed=seed)
+    labels = torch.arange(count) % 3 if label is None else torch.full((count,), label)
+    return Split(pixels, labels, tuple(map(str, range(count))))
+
+
+@pytest.mark.parametrize("views", [None, 1])
+def test_other_images_are_scored_in_as_many_views_as_those_of_the_measurement(views):
+    trained, images, others = untrained(), split(9, seed=1, label=None), split(7, seed=2)
+    two_views = ScoringConfig(views=2)
+    if views:  # the record of another number of views is not used
+        other = evaluation.measure(trained, images, ScoringConfig(views=views))
+        trained = replace(trained, calibration=evaluation.calibrate(trained, other, "source", "split"))
+    measurement = evaluation.measure(trained, images, two_views)
+    found, _ = compare_with_ood(trained, measurement, others, ("images", "others"))
+    mean = fit_ood_reference(measurement.log_marginal, images.pixels, LEVELS).bits_per_dim
+    scores = ood_scores(measurement.log_marginal, images.pixels, LEVELS, mean)
+    marginal = evaluation.measure(trained, others, two_views).log_marginal
+    other_scores = ood_scores(marginal, others.pixels, LEVELS, mean)
+    assert found["scores"] == {score: asdict(auroc(scores[score], other_scores[score])) for score in scores}

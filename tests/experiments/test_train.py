@@ -41,7 +41,7 @@ def read_csv(path):
 
 def test_a_run_may_end_with_figures_of_its_samples(pictures, tmp_path, quick_recipe, capsys):
     assert train(pictures, tmp_path / "run", "--epochs", 1, "--samples", 2) == 0
-    assert "read as asked" in capsys.readouterr().out
+    assert "class agreement" in capsys.readouterr().out
     folder = tmp_path / "run" / "evaluation" / "pictures-validation"
     assert json.loads((folder / "quality.json").read_text())["n"] == 2 * len(CLASSES)
     assert "KID" in (tmp_path / "run" / "index.html").read_text()
@@ -125,7 +125,9 @@ def test_a_loaded_network_gives_the_nll_that_was_measured(finished_run, pictures
 def test_a_run_says_what_it_makes_of_training_images_as_they_are(finished_run, pictures):
     trained, measurement = experiment.evaluate(finished_run, str(pictures), "train", device="cpu")
     labels = measurement.split.labels
-    own = bits_per_dim(-measurement.log_prob.gather(1, labels[:, None]).squeeze(1), trained.network.config.dims)
+    own = bits_per_dim(
+        -measurement.log_prob.gather(1, labels[:, None]).squeeze(1), trained.network.config.image_shape.dims
+    )
     found = json.loads((finished_run / "metrics.json").read_text())["training"]
     some = permutation(0, "seen", 0, len(labels))[:12]  # as many as there are of validation
     assert found["n"] == 12 < len(labels)
@@ -151,7 +153,7 @@ def test_every_other_fusion_trains_through_the_same_path(fusion, pictures, tmp_p
 
 
 def test_a_run_may_report_on_the_test_split(pictures, tmp_path):
-    assert train(pictures, tmp_path, "--epochs", 1, "--report-on", "test") == 0
+    assert train(pictures, tmp_path, "--epochs", 1, "--eval-split", "test") == 0
     assert json.loads((tmp_path / "metrics.json").read_text())["split"] == "test"
     assert read_csv(tmp_path / "predictions.csv")[0]["image"] == "test/cat/00.png"
 
@@ -353,7 +355,7 @@ def test_the_seed_alone_decides_which_images_are_drawn(finished_run, tmp_path):
 def test_the_plain_sampler_draws_the_images_that_the_fast_one_does(finished_run, tmp_path):
     # float32 at 8 levels: no draw of these lies within rounding of a step
     fast = drawn(finished_run, tmp_path / "fast", "--n", 2, "--guidance", 0.5)
-    assert drawn(finished_run, tmp_path / "plain", "--n", 2, "--guidance", 0.5, "--plain") == fast
+    assert drawn(finished_run, tmp_path / "plain", "--n", 2, "--guidance", 0.5, "--reference") == fast
 
 
 @pytest.mark.parametrize(("option", "kept"), [(("--rows", 2), 16), (("--pixels", 11), 11), (("--rows", 0), 0)])

@@ -10,34 +10,9 @@ from pixelbayes.utils.errors import InputError
 FIDELITY = "torch_fidelity.feature_extractor_inceptionv3"
 
 
-def test_each_name_makes_the_extractor_of_that_name(classifier, weights_file, monkeypatch):
-    stand_in(monkeypatch)
-    made = {name: make_extractor(name, classifier=classifier, inception_weights=weights_file) for name in EXTRACTORS}
-    assert [extractor.name for extractor in made.values()] == [
-        f"domain-{classifier.digest[:8]}", "inception-64", "inception-192", "inception-2048"
-    ]  # fmt: skip
-    assert [extractor.dims for extractor in made.values()] == [6, 64, 192, 2048]
-
-
-def test_domain_is_the_default_and_needs_a_classifier(classifier):
-    assert make_extractor(classifier=classifier).dims == 6
-    with pytest.raises(InputError, match="train one with `pixelbayes baseline`"):
-        make_extractor()
-
-
-def test_an_unknown_name_is_refused_with_those_that_are_known():
-    with pytest.raises(InputError, match="'inception', expected domain, inception-64, inception-192, inception-2048"):
-        make_extractor("inception")
-
-
-def test_without_torch_fidelity_the_message_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, FIDELITY, None)
-    with pytest.raises(InputError, match="inception-2048 needs torch-fidelity; `pip install torch-fidelity`"):
-        make_extractor("inception-2048", inception_weights=tmp_path / "none.pth")
-
-
-def stand_in(monkeypatch):
-    """Puts a network with torch-fidelity's interface in its place."""
+@pytest.fixture
+def torch_fidelity(monkeypatch):
+    """A network with the interface of torch-fidelity in its place."""
 
     class Network(torch.nn.Module):
         def __init__(self, name, features_list, feature_extractor_weights_path):
@@ -56,15 +31,41 @@ def stand_in(monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
 
 
-def test_torch_fidelity_is_given_8_bit_colour_and_gives_features(monkeypatch, weights_file):
-    stand_in(monkeypatch)
+@pytest.mark.usefixtures("torch_fidelity")
+def test_each_name_makes_its_extractor(classifier, weights_file):
+    made = [make_extractor(name, classifier=classifier, inception_weights=weights_file) for name in EXTRACTORS]
+    names = [f"classifier-{classifier.digest[:8]}", "inception-64", "inception-192", "inception-2048"]
+    assert [extractor.name for extractor in made] == names
+    assert [extractor.dims for extractor in made] == [6, 64, 192, 2048]
+
+
+def test_classifier_is_the_default_and_needs_a_classifier(classifier):
+    assert make_extractor(classifier=classifier).dims == 6
+    with pytest.raises(InputError, match="train one with `pixelbayes baseline`"):
+        make_extractor()
+
+
+def test_an_unknown_name_is_refused():
+    expected = "features is 'inception', expected one of: classifier, inception-64, inception-192, inception-2048"
+    with pytest.raises(InputError, match=expected):
+        make_extractor("inception")
+
+
+def test_without_torch_fidelity_the_message_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, FIDELITY, None)
+    with pytest.raises(InputError, match="`inception-2048` need torch-fidelity; run `pip install torch-fidelity`"):
+        make_extractor("inception-2048", inception_weights=tmp_path / "none.pth")
+
+
+@pytest.mark.usefixtures("torch_fidelity")
+def test_torch_fidelity_receives_8_bit_rgb(weights_file):
     grey = torch.tensor([0, 2], dtype=torch.uint8).view(2, 1, 1, 1)
     features = make_extractor("inception-2048", inception_weights=weights_file)(grey, levels=3)
     assert torch.equal(features, torch.tensor([[0.0], [255.0]]).double().expand(2, 2048))
 
 
-def test_torch_fidelitys_own_refusal_becomes_one_line(monkeypatch, tmp_path):
-    stand_in(monkeypatch)
+@pytest.mark.usefixtures("torch_fidelity")
+def test_an_error_of_torch_fidelity_becomes_one_line(tmp_path):
     torch.save({"conv": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match=r"other.pth: not the FID Inception network \(Error\(s\) in loading") as caught:
         make_extractor("inception-2048", inception_weights=tmp_path / "other.pth")

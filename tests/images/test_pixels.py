@@ -5,7 +5,7 @@ from pixelbayes.images.pixels import requantise, to_level, to_pixels, to_x
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_every_level_survives_the_way_to_x_and_back(dtype):
+def test_every_level_is_preserved_by_conversion_to_x_and_back(dtype):
     for levels in range(2, 257):
         pixels = torch.arange(levels).to(torch.uint8)
         assert torch.equal(to_pixels(to_x(pixels, levels, dtype), levels), pixels)
@@ -17,8 +17,8 @@ def test_the_levels_are_evenly_spaced_from_minus_one_to_one(levels):
     torch.testing.assert_close(x, torch.linspace(-1, 1, levels, dtype=torch.float64), rtol=0, atol=1e-15)
 
 
-def test_a_value_takes_the_nearest_level_and_beyond_the_range_an_end():
-    x = torch.tensor([-9.0, -1.0, -0.51, -0.49, 0.2, 0.8, 1.0, 9.0])  # the five levels stand at -1, -0.5, 0, 0.5, 1
+def test_a_value_becomes_the_nearest_level_and_beyond_the_range_an_end_level():
+    x = torch.tensor([-9.0, -1.0, -0.51, -0.49, 0.2, 0.8, 1.0, 9.0])  # the five levels are -1, -0.5, 0, 0.5, 1
     assert to_level(x, levels=5).tolist() == [0, 0, 1, 1, 2, 4, 4, 4]
 
 
@@ -30,7 +30,7 @@ def test_requantising_to_more_levels_and_back_changes_nothing():
     assert torch.equal(requantise(finer, 256, 17), pixels)
 
 
-def test_requantising_takes_the_nearest_level():
+def test_requantising_picks_the_nearest_level():
     pixels = torch.arange(256).to(torch.uint8)
     nearest = (torch.arange(256).double()[:, None] / 255 - torch.arange(17).double() / 16).abs().argmin(dim=1)
     assert torch.equal(requantise(pixels, 256, 17).long(), nearest)

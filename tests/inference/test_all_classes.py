@@ -1,48 +1,44 @@
 import pytest
 import torch
-from networks import EVERY_FUSION, random_images, randomised, tiny_model
+from networks import EVERY_FUSION, random_x, randomised, tiny_model
 from torch.overrides import TorchFunctionMode
 
-from pixelbayes.images.pixels import to_x
-from pixelbayes.inference.all_classes import growing, log_prob_of_classes
+from pixelbayes.inference.all_classes import expand_over_classes, log_prob_of_classes
 from pixelbayes.models.fusion import Condition
 from pixelbayes.models.layers import Conv2d
 
 CLASSES = torch.tensor([2, 0, 1])
-TOLD = torch.stack((CLASSES, torch.zeros(3, dtype=torch.long)), dim=1)  # as they are
+CONDITIONS = torch.stack((CLASSES, torch.zeros(3, dtype=torch.long)), dim=1)  # all in view 0
 
 
-def images(model, batch):
-    return to_x(random_images(batch, model.config), model.config.levels, torch.float64)
-
-
-def one_by_one(model, x, classes=CLASSES):
+def one_by_one(model, x):
     with torch.no_grad():
-        return torch.stack([model.log_prob(x, label.expand(len(x))) for label in classes], dim=1)
+        return torch.stack([model.log_prob(x, label.expand(len(x))) for label in CLASSES], dim=1)
 
 
-@pytest.mark.parametrize("likelihood", ["logistics", "categorical"])
-@pytest.mark.parametrize("fusion", EVERY_FUSION)
-def test_all_classes_in_one_pass_score_as_one_class_after_another(fusion, likelihood):
+@pytest.mark.parametrize(
+    ("fusion", "likelihood"), [*((fusion, "logistics") for fusion in EVERY_FUSION), ("film", "categorical")]
+)
+def test_all_classes_in_one_pass_score_as_one_class_after_the_other(fusion, likelihood):
     model = randomised(tiny_model(fusion, likelihood=likelihood))
-    for batch in (1, 2, 3):  # 3 images and 3 classes: neither count may be taken for the other
-        x = images(model, batch)
-        found = log_prob_of_classes(growing(model), x, TOLD)
+    for batch in (1, 2, 3):  # with 3 images and 3 classes the two must not be confused
+        x = random_x(model, batch)
+        found = log_prob_of_classes(expand_over_classes(model), x, CONDITIONS)
         torch.testing.assert_close(found, one_by_one(model, x), rtol=1e-12, atol=1e-10)
 
 
-@pytest.mark.parametrize("batch", [3, 4, 10])  # as many as channels, filters and outputs of a layer
-def test_a_batch_as_large_as_a_layer_is_wide_confuses_nothing(batch):
+@pytest.mark.parametrize("batch", [3, 4, 10])  # the numbers of colours, of filters and of parameters per mixture
+def test_a_batch_as_large_as_a_layer_is_wide_is_not_confused_with_it(batch):
     model = randomised(tiny_model("one-hot-map+film+bottleneck+output-add"))
-    x = images(model, batch)
-    torch.testing.assert_close(log_prob_of_classes(growing(model), x, TOLD), one_by_one(model, x))
+    x = random_x(model, batch)
+    torch.testing.assert_close(log_prob_of_classes(expand_over_classes(model), x, CONDITIONS), one_by_one(model, x))
 
 
 def inputs(network, run):
-    """What each convolution is given while `run()` runs, by the layer's name."""
+    """The input of each convolution during `run()`, by the name of the layer."""
     found = {}
     hooks = [
-        layer.register_forward_hook(lambda _, given, __, name=name: found.update({name: given[0].detach()}))
+        layer.register_forward_hook(lambda _, args, __, name=name: found.update({name: args[0].detach()}))
         for name, layer in network.named_modules()
         if isinstance(layer, Conv2d)
     ]
@@ -53,72 +49,72 @@ def inputs(network, run):
 
 
 @pytest.mark.parametrize("fusion", EVERY_FUSION)
-def test_layers_that_no_label_reaches_see_each_image_once_and_the_others_once_a_class(fusion):
+def test_layers_that_do_not_depend_on_the_label_run_once_per_image_and_the_others_once_per_class(fusion):
     model = randomised(tiny_model(fusion))
-    x = images(model, 2)
-    told = [inputs(model, lambda label=label: model(x, torch.full((2,), label))) for label in range(3)]
-    reached = {name for name, given in told[0].items() if any(not torch.equal(given, other[name]) for other in told)}
-    network = growing(model)
-    batches = {name: len(h) for name, h in inputs(network, lambda: log_prob_of_classes(network, x, TOLD)).items()}
-    assert batches == {name: 6 if name in reached else 2 for name in told[0]}
+    x = random_x(model, 2)
+    of_label = [inputs(model, lambda label=label: model(x, torch.full((2,), label))) for label in range(3)]
+    depend = {name for name, h in of_label[0].items() if any(not torch.equal(h, other[name]) for other in of_label)}
+    network = expand_over_classes(model)
+    batches = {name: len(h) for name, h in inputs(network, lambda: log_prob_of_classes(network, x, CONDITIONS)).items()}
+    assert batches == {name: 6 if name in depend else 2 for name in of_label[0]}
 
 
-def test_a_late_label_leaves_nearly_all_to_be_done_once_and_an_early_one_nothing():
+def test_a_late_fusion_shares_nearly_all_layers_between_the_classes_and_an_early_one_none():
     shared = {}
     for fusion in ("none", "input-add", "stem-add", "bottleneck", "output-add"):
-        network = growing(tiny_model(fusion))
-        x = images(network, 2)
-        given = inputs(network, lambda network=network, x=x: log_prob_of_classes(network, x, TOLD))
-        shared[fusion] = {name for name, h in given.items() if len(h) == 2}
-        layers = set(given)
+        network = expand_over_classes(tiny_model(fusion))
+        x = random_x(network, 2)
+        found = inputs(network, lambda network=network, x=x: log_prob_of_classes(network, x, CONDITIONS))
+        shared[fusion] = {name for name, h in found.items() if len(h) == 2}
+        layers = set(found)
     assert shared["none"] == layers
     assert shared["output-add"] == layers - {"to_params"}
-    assert {name for name in layers if name.startswith(("stem", "down", "shrink"))} < shared["bottleneck"]
+    assert {name for name in layers if name.startswith(("stem", "down"))} < shared["bottleneck"]
     assert shared["stem-add"] == {"stem_vertical", "stem_above", "stem_left"}
     assert not shared["input-add"]
 
 
-def test_a_label_is_prepared_once_for_a_class_and_not_for_each_image():
+def test_features_are_prepared_once_per_class_and_not_for_each_image():
     model = tiny_model("film")
-    prepare, told = model.fusion.prepare, []
-    model.fusion.prepare = lambda condition: told.append(condition.label.tolist()) or prepare(condition)
-    network = growing(model)
-    told.clear()
-    log_prob_of_classes(network, images(model, 5), TOLD)
-    assert told == [CLASSES.tolist()]
+    prepare, labels = model.fusion.prepare, []
+    model.fusion.prepare = lambda condition: labels.append(condition.label.tolist()) or prepare(condition)
+    network = expand_over_classes(model)
+    labels.clear()
+    log_prob_of_classes(network, random_x(model, 5), CONDITIONS)
+    assert labels == [CLASSES.tolist()]
 
 
-def test_the_network_itself_stays_as_it_is():
+def test_the_network_itself_is_unchanged_and_shares_its_weights():
     model = randomised(tiny_model("film"))
-    fusion, x = model.fusion, images(model, 2)
+    fusion, x = model.fusion, random_x(model, 2)
     before = one_by_one(model, x)
-    network = growing(model)
-    log_prob_of_classes(network, x, TOLD)
+    network = expand_over_classes(model)
+    log_prob_of_classes(network, x, CONDITIONS)
     assert model.fusion is fusion
     assert torch.equal(one_by_one(model, x), before)
     with torch.no_grad():
-        model.to_params.bias.add_(0.5)  # the weights are shared: what the one learns, the other has learnt
-    torch.testing.assert_close(log_prob_of_classes(network, x, TOLD), one_by_one(model, x))
+        model.to_params.bias.add_(0.5)
+    torch.testing.assert_close(log_prob_of_classes(network, x, CONDITIONS), one_by_one(model, x))
 
 
-def test_nothing_grows_where_no_rows_meet_images():
+def test_nothing_is_expanded_unless_an_operation_combines_images_and_rows():
     model = tiny_model("output-add")
     repeated = []
 
-    class Watch(TorchFunctionMode):
+    class RecordRepeats(TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
             if func is torch.Tensor.repeat_interleave:
                 repeated.append(tuple(args[0].shape))
             return func(*args, **(kwargs or {}))
 
-    network, x = growing(model), images(model, 2)
-    with Watch():
-        log_prob_of_classes(network, x, TOLD)
-    assert repeated[0] == (2, 4, 8, 12)  # what the output door is given; then the image, for the likelihood, in parts
+    network, x = expand_over_classes(model), random_x(model, 2)
+    with RecordRepeats():
+        log_prob_of_classes(network, x, CONDITIONS)
+    assert repeated[0] == (2, 4, 8, 12)  # the input of OUTPUT; then the image, for the likelihood, in parts
     assert all(shape[1] in (1, 2, 3) for shape in repeated[1:])
 
 
-def test_the_plain_network_asks_for_one_label_an_image():
+def test_the_network_itself_takes_one_label_per_image():
     model = tiny_model("film")
     with pytest.raises(ValueError, match="label has shape"):
-        model(images(model, 2), Condition(CLASSES))
+        model(random_x(model, 2), Condition(CLASSES))

@@ -9,7 +9,7 @@ from pixelbayes.inference import BayesClassifier, score
 
 
 class Gaussians:
-    """Images of independent N(mu_c, 1) values: by Bayes' rule a logistic regression, worked out by hand."""
+    """Images of independent N(mu_c, 1) values. By Bayes' rule the posterior is a logistic regression."""
 
     means = torch.tensor([-0.5, 0.75], dtype=torch.float64)
 
@@ -34,15 +34,15 @@ def test_the_posterior_of_two_gaussians_is_the_logistic_function_of_the_sum():
     torch.testing.assert_close(proba, torch.stack([torch.sigmoid(-logit), torch.sigmoid(logit)], dim=1))
 
 
-def test_the_prior_decides_where_the_image_does_not():
-    x = torch.full((1, 1, 1, 1), Gaussians.means.mean().item(), dtype=torch.float64)  # as likely under both
+def test_the_prior_decides_if_the_classes_are_equally_likely():
+    x = torch.full((1, 1, 1, 1), Gaussians.means.mean().item(), dtype=torch.float64)  # equally likely under both
     for prior, label in (([0.8, 0.2], 0), ([0.2, 0.8], 1)):
         classifier = BayesClassifier(Gaussians(), torch.tensor(prior).log())
         assert classifier.predict(x).tolist() == [label]
         assert classifier.predict_proba(x)[0].tolist() == pytest.approx(prior)
 
 
-def test_a_prior_need_not_be_normalised():
+def test_a_prior_is_normalised():
     x = images()
     scaled = BayesClassifier(Gaussians(), LOG_PRIOR + 3).predict_proba(x)
     torch.testing.assert_close(scaled, BayesClassifier(Gaussians(), LOG_PRIOR).predict_proba(x))
@@ -62,7 +62,7 @@ def test_posteriors_sum_to_one_however_improbable_the_image(shift):
     torch.testing.assert_close(proba.sum(dim=1), torch.ones(5, dtype=torch.float64))
 
 
-def test_a_class_of_prior_zero_is_never_chosen():
+def test_a_class_with_prior_zero_is_never_predicted():
     proba = BayesClassifier(Gaussians(), torch.tensor([0.0, 1.0]).log()).predict_proba(images())
     assert proba.tolist() == [[0, 1]] * 5
 
@@ -70,22 +70,22 @@ def test_a_class_of_prior_zero_is_never_chosen():
 # Temperature
 
 
-def test_a_temperature_divides_the_likelihood_and_not_the_prior():
+def test_a_temperature_divides_the_log_likelihood_and_not_the_prior():
     x = images()
     log_prob = BayesClassifier(Gaussians(), LOG_PRIOR).log_prob(x)
     joint = log_prob / 3 + LOG_PRIOR
-    tempered = BayesClassifier(Gaussians(), LOG_PRIOR, temperature=3)
-    torch.testing.assert_close(tempered.predict_proba(x), joint.softmax(dim=1))
-    torch.testing.assert_close(tempered.log_prob(x), log_prob)
+    scaled = BayesClassifier(Gaussians(), LOG_PRIOR, temperature=3)
+    torch.testing.assert_close(scaled.predict_proba(x), joint.softmax(dim=1))
+    torch.testing.assert_close(scaled.log_prob(x), log_prob)
     hot = BayesClassifier(Gaussians(), LOG_PRIOR, temperature=1e9).predict_proba(x)
     torch.testing.assert_close(hot, LOG_PRIOR.exp().expand(5, 2), atol=1e-6, rtol=0)
 
 
-def test_a_tempered_prediction_is_the_class_of_the_largest_tempered_posterior():
+def test_the_prediction_is_the_most_probable_class_with_the_temperature():
     x = images(50)
     raw, hot = (BayesClassifier(Gaussians(), LOG_PRIOR, temperature=t).predict(x) for t in (1.0, 1e9))
     assert raw.unique().tolist() == [0, 1]
-    assert hot.unique().tolist() == [0]  # the prior's
+    assert hot.unique().tolist() == [0]  # that of the prior
 
 
 def test_a_temperature_does_not_change_log_p_of_x():
@@ -96,19 +96,27 @@ def test_a_temperature_does_not_change_log_p_of_x():
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
-def test_a_temperature_that_is_not_positive_is_refused(temperature):
+def test_a_temperature_that_is_not_positive_is_rejected(temperature):
     with pytest.raises(ValueError, match=r"temperature is .*, expected a number above 0"):
         BayesClassifier(Gaussians(), LOG_PRIOR, temperature=temperature)
 
 
 @pytest.mark.parametrize("log_prior", [torch.zeros(2, 1), torch.zeros(0), torch.tensor(0.0)])
-def test_a_prior_that_is_not_one_number_a_class_is_refused(log_prior):
+def test_a_prior_that_is_not_one_number_per_class_is_rejected(log_prior):
     with pytest.raises(ValueError, match=r"log_prior has shape .*, expected \(Y,\) with Y at least 1"):
         BayesClassifier(Gaussians(), log_prior)
 
 
+def test_the_log_probability_of_a_label_is_that_of_its_class_and_of_no_label_that_of_the_mixture():
+    x, classifier = images(3), BayesClassifier(Gaussians(), LOG_PRIOR)
+    log_prob = classifier.log_prob(x)
+    found = classifier.log_prob_of(log_prob, torch.tensor([1, -1, 0]))
+    p_of_x = 0.8 * log_prob[1, 0].exp() + 0.2 * log_prob[1, 1].exp()
+    torch.testing.assert_close(found, torch.stack((log_prob[0, 1], p_of_x.log(), log_prob[2, 0])))
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_scores_are_the_log_probabilities_whatever_the_batch_size(batch_size):
+def test_scores_are_the_log_probabilities_and_do_not_depend_on_the_batch_size(batch_size):
     model = randomised(tiny_model())
     pixels = random_images(5, model.config)
     classifier = BayesClassifier(model, torch.zeros(3))

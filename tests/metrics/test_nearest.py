@@ -18,7 +18,7 @@ def test_a_copy_is_found_at_distance_zero_and_nothing_else_is():
     assert found.distance.tolist() == [0, pytest.approx((1 / 72) ** 0.5)]
 
 
-def test_distances_are_root_mean_squares_of_images_in_minus_one_to_one():
+def test_distances_are_scaled_root_mean_squares():
     black, grey, white = (torch.full((1, 1, 2, 3), level, dtype=torch.uint8) for level in (0, 1, 2))
     found = nearest(torch.cat((black, white)), grey, scale=2 / (3 - 1))
     assert found.distance.tolist() == [1, 1]
@@ -27,7 +27,7 @@ def test_distances_are_root_mean_squares_of_images_in_minus_one_to_one():
     assert nearest(half, white, scale=1).distance.item() == pytest.approx(2 * 0.5**0.5)
 
 
-def test_of_equals_the_first_is_taken():
+def test_the_first_of_several_equal_references_is_found():
     training = random_pixels(5, 1).repeat(3, 1, 1, 1)
     assert nearest(training, training, chunk=4).index.tolist() == [0, 1, 2, 3, 4] * 3
 
@@ -41,7 +41,7 @@ def test_chunks_change_nothing(chunk):
     torch.testing.assert_close(found.distance, distances.amin(dim=1))
 
 
-def test_features_are_searched_as_images_are():
+def test_features_are_searched_like_images():
     references = torch.tensor([[0.0, 0.0], [3.0, 4.0]], dtype=torch.float64)
     found = nearest(torch.tensor([[3.0, 3.0], [0.5, 0.5]]), references)
     assert found.index.tolist() == [1, 0]

@@ -1,40 +1,35 @@
+import dataclasses
 import inspect
-from functools import partial
+from functools import cache, partial
+from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
 import torch.nn.functional as F
 from networks import (
+    AT_INPUT,
     COMBINED,
     EVERY_FUSION,
-    OPTIONS,
     WHOLE_IMAGE,
-    WITH_THE_IMAGE,
     dependence,
     names_of,
-    random_images,
+    random_x,
     randomised,
     receptive_fields,
     tiny_model,
 )
 
-from pixelbayes.images.pixels import to_x
-from pixelbayes.models.fusion import FUSIONS, NO_LABEL, Condition, Fusion, fusion_maker
-from pixelbayes.models.fusion.base import DOORS, INPUT, OUTPUT, STEM, LabelEmbedding
+from pixelbayes.models.conditioning import INPUT_SITE, OUTPUT_SITE, STEM_SITES, ConditioningPoint
+from pixelbayes.models.fusion import FUSIONS, NO_LABEL, Condition, Fusion, ViewFiLM, fusion_maker
+from pixelbayes.models.fusion.base import LabelEmbedding, LabelVectors
 from pixelbayes.models.fusion.composition import Composition
-from pixelbayes.models.layers import Doors, GatedResNet
+from pixelbayes.models.layers import GatedResNet
+from pixelbayes.models.pixelcnn import BlockPair
 from pixelbayes.utils.errors import InputError
 
 LABELLED = [fusion for fusion in EVERY_FUSION if fusion != "none"]
+WITH_WEIGHTS = [fusion for fusion in LABELLED if fusion != "one-hot-map"]
 ALL_LABELS = torch.tensor([0, 1, 2, NO_LABEL])
-FILM = ["film", *(fusion for fusion in OPTIONS if fusion.startswith("film:")), "film:at=shortcut,bounded,mlp=one-hot"]
-CROSS_ATTENTION = ["cross-attention", *(fusion for fusion in OPTIONS if fusion.startswith("cross-attention:"))]
-ADALN_UNGATED = ["adaln:gate=false", "adaln:gate=false,mlp=one-hot"]
-ADALN_GATED = ["adaln", "adaln:mlp=one-hot", "adaln:mlp=embedding"]
-
-
-def images(model, batch=3):
-    return to_x(random_images(batch, model.config), model.config.levels, torch.float64)
 
 
 def normal(*shape, seed=3):
@@ -42,264 +37,337 @@ def normal(*shape, seed=3):
 
 
 def blocks(model):
-    """Every GatedResNet with its site, in no order."""
-    for module in model.modules():
-        for stack in ("vertical", "horizontal"):
-            if hasattr(module, f"{stack}_site"):
-                yield getattr(module, f"{stack}_site"), getattr(module, stack)
+    """The site of every GatedResNet, and the block itself."""
+    for pair in model.modules():
+        if isinstance(pair, BlockPair):
+            yield pair.vertical_site, pair.vertical
+            yield pair.horizontal_site, pair.horizontal
 
 
-def doors_and_widths(model):
-    """Every door with each site it serves and the channels that pass there, as the network's own layers have it."""
+def points_and_widths(model):
+    """Every conditioning point with each of its sites and the channels that pass there, from the network's layers."""
     filters = model.config.num_filters
-    yield "at_input", INPUT, model.config.channels
-    yield "at_output", OUTPUT, filters
-    for site in STEM:
-        yield "at_stem", site, filters
+    yield ConditioningPoint.INPUT, INPUT_SITE, model.config.image_shape.channels
+    yield ConditioningPoint.OUTPUT, OUTPUT_SITE, filters
+    for site in STEM_SITES:
+        yield ConditioningPoint.STEM, site, filters
     for site, block in blocks(model):
-        widths = dict.fromkeys(Doors._fields, filters) | {"before_gate": 2 * filters, "at_shortcut": 0}
+        for point in ("BEFORE_BLOCK", "BEFORE_BRANCH", "RESIDUAL", "AFTER_BLOCK"):
+            yield ConditioningPoint[point], site, filters
+        yield ConditioningPoint.BEFORE_GATE, site, 2 * filters
         if block.conv_shortcut is not None:
-            widths["at_shortcut"] = block.conv_shortcut.v.shape[1] // 2
-        yield from ((door, site, width) for door, width in widths.items() if width)
+            yield ConditioningPoint.SHORTCUT, site, block.conv_shortcut.v.shape[1] // 2
 
 
-def cut(features, place, rows, columns):
-    """Features as they go with a crop at one place: vectors (B, n, 1, 1) hold everywhere, maps are cut."""
+class Recorder(Fusion):
+    """Records where it is called, and with features of which shape."""
+
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.shape = shape
+        self.calls = []
+
+    def apply_at(self, point, h, features, site):
+        self.calls.append((point, site, tuple(h.shape)))
+        return h
+
+
+def recording_model(**changes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FUSIONS, "recorder", Recorder)
+        return tiny_model("recorder", **changes)
+
+
+@cache
+def network_shape():
+    """The FusionShape of `tiny_model`."""
+    return recording_model().fusion.shape
+
+
+def alone(fusion):
+    """A fusion without its network, with every weight changed, and its features for all labels."""
+    torch.manual_seed(0)
+    fusion = randomised(fusion_maker(fusion)(network_shape()).double()).requires_grad_(False)
+    return fusion, fusion.prepare(Condition(ALL_LABELS))
+
+
+# Conditioning points
+
+
+def test_the_network_calls_apply_at_once_at_each_point_of_each_site_in_the_order_of_the_computation():
+    model = recording_model(num_filters=6, image_size=(7, 10))
+    model(random_x(model, 2))
+    calls = model.fusion.calls
+    expected = {}
+    for point, site, width in points_and_widths(model):
+        height, columns = (8 >> site.resolution, 12 >> site.resolution)  # padded to multiples of 4
+        size = (7, 10) if point is ConditioningPoint.INPUT else (height, columns)
+        expected[point, site] = (2, width, *size)
+    assert len(calls) == len(expected)
+    assert {(point, site): shape for point, site, shape in calls} == expected
+    assert {point for point, _, _ in calls} == set(ConditioningPoint)
+
+    points = list(ConditioningPoint)
+    assert [site for point, site, _ in calls if point is ConditioningPoint.BEFORE_BLOCK] == list(
+        model.fusion.shape.blocks
+    )
+    for block in model.fusion.shape.blocks:
+        order = [points.index(point) for point, site, _ in calls if site == block]
+        assert order == sorted(order)
+    assert [calls[0][1], calls[-1][1]] == [INPUT_SITE, OUTPUT_SITE]
+
+
+def test_a_fusion_is_given_the_width_of_every_short_cut():
+    model = recording_model(num_filters=6)
+    shape = model.fusion.shape
+    assert (shape.num_classes, shape.image_shape, shape.num_filters) == (3, model.config.image_shape, 6)
+    for site, block in blocks(model):
+        width = 0 if block.conv_shortcut is None else block.conv_shortcut.v.shape[1] // 2
+        assert shape.shortcut_filters(site) == width
+
+
+@pytest.mark.parametrize(
+    ("fusion", "points"),
+    [
+        ("none", set()),
+        *((name, {"INPUT"}) for name in sorted(AT_INPUT)),
+        ("stem-add", {"STEM"}),
+        ("before-block", {"BEFORE_BLOCK"}),
+        ("film", {"BEFORE_BLOCK"}),
+        ("bottleneck", {"BEFORE_BLOCK"}),
+        ("film:at=shortcut", {"SHORTCUT"}),
+        ("adaln", {"BEFORE_BRANCH", "RESIDUAL"}),
+        ("adaln:gate=false", {"BEFORE_BRANCH"}),
+        ("gate-add", {"BEFORE_GATE"}),
+        ("after-block", {"AFTER_BLOCK"}),
+        ("cross-attention", {"AFTER_BLOCK"}),
+        ("output-add", {"OUTPUT"}),
+        ("output-concat", {"OUTPUT"}),
+    ],
+)
+def test_a_fusion_acts_at_its_points_and_returns_its_input_everywhere_else(fusion, points):
+    model = randomised(tiny_model(fusion))
+    features = model.fusion.prepare(Condition(torch.tensor([0, 2])))
+    acts, everywhere = set(), set()
+    for point, site, width in points_and_widths(model):
+        h = normal(2, width, 8 >> site.resolution, 12 >> site.resolution)
+        if point.name in points:
+            everywhere.add((point, site))
+        if model.fusion.apply_at(point, h, features, site) is not h:  # identity lets a scorer share the work
+            acts.add((point, site))
+    if fusion == "bottleneck":  # the first block of the up path, in each stack
+        everywhere = {(point, site) for point, site in everywhere if (site.path, *site[2:4]) == ("up", 2, 0)}
+        assert len(everywhere) == 2
+    assert acts == everywhere
+
+
+def crop(features, at, rows, columns):
+    """Features for a crop of one site: vectors (B, n, 1, 1) hold at every position, maps are cropped."""
     return {
-        site: feature[..., rows, columns] if site[:4] == place[:4] and feature.shape[-2:] != (1, 1) else feature
+        site: feature[..., rows, columns] if site[:4] == at[:4] and feature.shape[-2:] != (1, 1) else feature
         for site, feature in features.items()
     }
 
 
-# The doors
-
-
-def test_the_network_opens_every_door_that_a_fusion_has():
-    assert DOORS[2:-1] == Doors._fields
-    filters = {site: block.conv_shortcut for site, block in blocks(tiny_model("none", num_filters=6))}
-    shape = caught_shape(num_filters=6)
-    assert set(shape.blocks) == set(filters)
-    for site, conv in filters.items():
-        assert shape.shortcut_filters(site) == (conv.v.shape[1] // 2 if conv is not None else 0)
-
-
-def caught_shape(**changes):
-    """What a fusion is told of the network around it."""
-    shapes = []
-
-    class Catch(Fusion):
-        def __init__(self, shape):
-            super().__init__(shape)
-            shapes.append(shape)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FUSIONS, "catch", Catch)
-        tiny_model("catch", **changes)
-    return shapes[0]
-
-
 @pytest.mark.parametrize("fusion", EVERY_FUSION)
-def test_a_door_on_a_crop_gives_the_crop_of_the_whole(fusion):
+def test_apply_at_on_a_crop_gives_the_crop_of_the_whole(fusion):
     model = randomised(tiny_model(fusion))
     features = model.fusion.prepare(Condition(torch.tensor([0, 2])))
-    served = set()
-    for name, site, channels in doors_and_widths(model):
-        height, width = (size // 2**site.resolution for size in model.config.image_size)
+    appended = {
+        ConditioningPoint.INPUT: model.fusion.input_channels,
+        ConditioningPoint.OUTPUT: model.fusion.output_channels,
+    }
+    for point, site, channels in points_and_widths(model):
+        height, width = (size // 2**site.resolution for size in model.config.image_shape.size)
         h = normal(2, channels, height, width)
-        door = getattr(model.fusion, name)
-        whole = door(h, features, site)
-        appended = {"at_input": model.fusion.input_channels, "at_output": model.fusion.output_channels}.get(name, 0)
-        assert whole.shape == (2, channels + appended, height, width)
+        whole = model.fusion.apply_at(point, h, features, site)
+        assert whole.shape == (2, channels + appended.get(point, 0), height, width)
         for rows, columns in [
             (slice(1, 2), slice(None)),  # a row
             (slice(height - 1, height), slice(2, 3)),  # a pixel
             (slice(0, 2), slice(1, width)),
         ]:
-            here = cut(features, site, rows, columns)
-            torch.testing.assert_close(door(h[..., rows, columns], here, site), whole[..., rows, columns])
-        if appended or not torch.equal(whole, h):
-            served.add((name, site))
-    assert bool(served) == (fusion != "none")
+            cropped = model.fusion.apply_at(point, h[..., rows, columns], crop(features, site, rows, columns), site)
+            torch.testing.assert_close(cropped, whole[..., rows, columns])
 
 
 @pytest.mark.parametrize("fusion", EVERY_FUSION)
-def test_what_depends_on_the_label_alone_is_computed_once_for_each_image(fusion):
+def test_what_depends_on_the_label_only_is_computed_once_per_batch(fusion):
     model = randomised(tiny_model(fusion))
     calls = []
     of_labels = [module for module in model.fusion.modules() if isinstance(module, LabelEmbedding | torch.nn.Linear)]
     for layer in of_labels:
         layer.register_forward_hook(lambda layer, *_: calls.append(layer))
-    for fusion in (part for part in model.fusion.modules() if isinstance(part, Fusion)):
-        fusion.prepare = partial(lambda prepare, condition: calls.append(prepare) or prepare(condition), fusion.prepare)
-    model(images(model), torch.tensor([0, 1, 2]))
+    for part in (module for module in model.fusion.modules() if isinstance(module, Fusion)):
+        part.prepare = partial(lambda prepare, condition: calls.append(prepare) or prepare(condition), part.prepare)
+    model(random_x(model), torch.tensor([0, 1, 2]))
     assert len(calls) == len(set(calls))
     assert set(calls) >= set(of_labels)
 
 
-@pytest.mark.parametrize("fusion", EVERY_FUSION)
-def test_the_features_of_a_label_do_not_depend_on_the_rest_of_the_batch(fusion):
-    fusion = randomised(tiny_model(fusion)).fusion
-    together = fusion.prepare(Condition(ALL_LABELS))
-    for index, label in enumerate(ALL_LABELS):
-        alone = fusion.prepare(Condition(label[None]))
-        assert alone.keys() == together.keys()
-        for site, feature in alone.items():
-            torch.testing.assert_close(together[site][index : index + 1], feature)
-
-
-# What the label reaches
+# What depends on the label
 
 
 @pytest.mark.parametrize("fusion", LABELLED)
-@pytest.mark.parametrize("other", [1, NO_LABEL])
-def test_a_pixels_parameters_depend_on_its_own_label_and_no_other_images(fusion, other):
+def test_the_parameters_of_an_image_depend_on_its_own_label_and_on_no_other_image(fusion):
     model = randomised(tiny_model(fusion))
-    x = images(model)
+    x, affected = random_x(model), torch.ones(8, 12, dtype=torch.bool)
+    if names_of(fusion) <= AT_INPUT:  # the label reaches a pixel through the pixels before it, so never the first one
+        affected = receptive_fields(1, 8, 12).any(dim=(2, 3))
+    none = torch.zeros_like(affected)
     with torch.no_grad():
-        params, changed = (model(x, torch.tensor([2, label, 0])) for label in (2, other))
-    moved = (params != changed).any(dim=1)  # (B, H, W)
-    reached = torch.ones(8, 12) > 0
-    if names_of(fusion) <= WITH_THE_IMAGE:  # the label reaches a pixel as its past does, so never the first pixel
-        reached = receptive_fields(1, 8, 12).any(dim=(2, 3))
-    assert torch.equal(moved, torch.stack([reached & False, reached, reached & False]))
+        params = model(x, torch.tensor([2, 2, 0]))
+        for other in (1, NO_LABEL):
+            changed = (model(x, torch.tensor([2, other, 0])) != params).any(dim=1)  # (B, H, W)
+            assert torch.equal(changed, torch.stack([none, affected, none]))
+        torch.testing.assert_close(model(x[1:2], torch.tensor([2])), params[1:2], rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("fusion", LABELLED)
-def test_every_weight_of_the_fusion_moves_the_likelihood_and_a_labels_row_that_of_its_label_alone(fusion):
+@pytest.mark.parametrize("fusion", WITH_WEIGHTS)
+def test_every_weight_of_the_fusion_affects_the_likelihood_and_a_row_of_a_class_that_of_its_class_only(fusion):
     model = randomised(tiny_model(fusion))
-    x, weights = images(model, 4), dict(model.fusion.named_parameters())
+    x, weights = random_x(model, 4), dict(model.fusion.named_parameters())
     tables = {f"{name}.weight" for name, m in model.fusion.named_modules() if isinstance(m, LabelEmbedding)}
-    if not weights:
-        return
 
-    def moved(label):
+    def affect(label):
         gradients = torch.autograd.grad(model.log_prob(x, label).sum(), list(weights.values()))
         return dict(zip(weights, (gradient != 0 for gradient in gradients), strict=True))
 
-    size = (model.config.channels, *model.config.image_size)
-    seen = receptive_fields(1, *size[1:]).any(dim=(0, 1)).expand(size).flatten()  # all but the last pixel
-    for elements in moved(ALL_LABELS).values():
-        if names_of(fusion) & WHOLE_IMAGE and seen.numel() in elements.shape:  # a number for each place of the image
-            elements = elements[..., seen] if elements.shape[-1] == seen.numel() else elements[seen]
+    shape = model.config.image_shape
+    used = receptive_fields(1, *shape.size).any(dim=(0, 1)).expand(shape.chw).flatten()  # no pixel depends on the last
+    for elements in affect(ALL_LABELS).values():
+        if names_of(fusion) & WHOLE_IMAGE and used.numel() in elements.shape:  # one number per value of the image
+            elements = elements[..., used] if elements.shape[-1] == used.numel() else elements[used]
         assert elements.all()
-    for name, elements in moved(torch.full((4,), 1)).items():
+    for name, elements in affect(torch.full((4,), 1)).items():
         if name in tables:
             assert elements.any(dim=1).tolist() == [False, False, True, False]
 
 
-def test_the_unconditional_network_ignores_its_labels():
-    model = randomised(tiny_model("none"))
-    x = images(model)
-    assert torch.equal(model(x, torch.tensor([0, 1, 2])), model(x))
-
-
 @pytest.mark.parametrize("fusion", EVERY_FUSION)
-def test_no_label_is_a_value_that_can_be_told_or_left_out(fusion):
+def test_no_label_is_a_label_of_its_own_and_the_default(fusion):
     model = randomised(tiny_model(fusion))
-    x = images(model)
-    told = model(x, torch.full((3,), NO_LABEL))
-    assert torch.equal(told, model(x))
-    assert torch.equal(told, model(x, Condition(torch.full((3,), NO_LABEL))))
-    mixed = model(x, torch.tensor([0, NO_LABEL, 1]))
-    torch.testing.assert_close(mixed[1], told[1])
+    x = random_x(model)
+    without = model(x, torch.full((3,), NO_LABEL))
+    assert torch.equal(without, model(x))
+    assert torch.equal(without, model(x, Condition(torch.full((3,), NO_LABEL))))
+    torch.testing.assert_close(model(x, torch.tensor([0, NO_LABEL, 1]))[1], without[1])
+    assert torch.equal(model(x, torch.tensor([0, 1, 2])), without) == (fusion == "none")
 
 
-@pytest.mark.parametrize("fusion", EVERY_FUSION)
+@pytest.mark.parametrize("fusion", ["none", "one-hot-map", "film:mlp=one-hot", "cross-attention", COMBINED[0]])
 def test_a_network_without_classes_takes_images_without_labels(fusion):
     model = randomised(tiny_model(fusion, num_classes=0))
-    assert model.log_prob(images(model)).isfinite().all()
+    assert model.log_prob(random_x(model)).isfinite().all()
     if fusion != "none":
         with pytest.raises(IndexError):
-            model(images(model), torch.zeros(3).long())
+            model(random_x(model), torch.zeros(3).long())
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize(
-    ("label", "message"),
+    ("condition", "message"),
     [
-        (torch.tensor([0, 1]), r"label has shape \(2,\) and torch.int64, expected \(3,\) whole numbers"),
+        (torch.tensor([0, 1]), r"label has shape \(2,\) and torch.int64, expected \(3,\) integers"),
+        (Condition(torch.tensor([0, 1])), r"label has shape \(2,\) and torch.int64, expected \(3,\) integers"),
         (torch.tensor(1), r"label has shape \(\) and torch.int64"),
         (torch.tensor([[0], [1], [2]]), r"label has shape \(3, 1\) and torch.int64"),
-        (torch.tensor([0.0, 1.0, 2.0]), r"label has shape \(3,\) and torch.float32, expected \(3,\) whole numbers"),
+        (torch.tensor([0.0, 1.0, 2.0]), r"label has shape \(3,\) and torch.float32, expected \(3,\) integers"),
+        (Condition(torch.tensor([0, 1, 2]), torch.tensor([0])), r"view has shape \(1,\), expected \(3,\)"),
     ],
 )
-def test_labels_that_are_not_one_whole_number_an_image_are_refused(fusion, label, message):
-    model = tiny_model(fusion)
-    for condition in (label, Condition(label)):
-        with pytest.raises(ValueError, match=message):
-            model(images(model), condition)
+def test_a_condition_that_does_not_fit_the_batch_is_rejected(condition, message):
+    model = tiny_model()
+    with pytest.raises(ValueError, match=message):
+        model(random_x(model), condition)
 
 
-@pytest.mark.parametrize("fusion", LABELLED)
+@pytest.mark.parametrize("fusion", ["film", "one-hot-map"])
 @pytest.mark.parametrize("label", [3, -2])
-def test_a_label_beyond_the_classes_is_an_error_and_not_taken_for_another(fusion, label):
+def test_a_label_out_of_range_is_an_error_instead_of_another_label(fusion, label):
     model = tiny_model(fusion)
     with pytest.raises(IndexError):
-        model(images(model), torch.tensor([0, label, 1]))
+        model(random_x(model), torch.tensor([0, label, 1]))
 
 
-@pytest.mark.parametrize("fusion", ["input-add", "input-concat:mlp=one-hot", "one-hot-map+input-concat+film"])
-@pytest.mark.parametrize("size", [(8, 11), (4, 12), (1, 12), (1, 1), (12, 8), (9, 13)])
-def test_a_whole_image_embedding_refuses_images_of_another_size(fusion, size):
+@pytest.mark.parametrize("fusion", ["input-add", "one-hot-map+input-concat:mlp=one-hot+film"])
+@pytest.mark.parametrize("size", [(8, 11), (4, 12), (1, 1), (12, 8)])
+def test_a_whole_image_embedding_rejects_images_of_another_size(fusion, size):
     model = tiny_model(fusion)
     message = f"image is {size[0]} x {size[1]}, expected 8 x 12: the whole-image embedding ties the network to its size"
     with pytest.raises(ValueError, match=message):
         model(torch.zeros(2, 3, *size, dtype=torch.float64), torch.tensor([0, 1]))
+
+
+def test_a_whole_image_embedding_of_one_pixel_is_not_repeated():
+    model = tiny_model("input-add", image_size=(1, 1))
     with pytest.raises(ValueError, match=r"image is 5 x 7, expected 1 x 1"):
-        tiny_model(fusion, image_size=(1, 1))(torch.zeros(2, 3, 5, 7, dtype=torch.float64))
+        model(torch.zeros(2, 3, 5, 7, dtype=torch.float64), torch.tensor([0, 1]))
 
 
-# Where training starts
+# Initialisation
 
 
-def unconditional(model):
+def without_fusion(model):
     """The network with the same weights and no fusion."""
-    plain = tiny_model("none")
-    plain.load_state_dict({name: w for name, w in model.state_dict().items() if not name.startswith("fusion.")})
-    return plain
+    other = tiny_model("none")
+    other.load_state_dict({name: w for name, w in model.state_dict().items() if not name.startswith("fusion.")})
+    return other
 
 
-def moved_but_for_the_fusion(fusion):
-    """A network whose fusion alone is as training finds it."""
-    model, start = randomised(tiny_model(fusion)), tiny_model(fusion)
-    model.fusion.load_state_dict(start.fusion.state_dict())
+def with_initial_fusion(fusion):
+    """A network with every weight changed, except that the fusion has its initial weights."""
+    model, initial = randomised(tiny_model(fusion)), tiny_model(fusion)
+    model.fusion.load_state_dict(initial.fusion.state_dict())
     return model
 
 
-@pytest.mark.parametrize("fusion", ["none", *FILM, *CROSS_ATTENTION, "film+cross-attention", "film+film:bounded"])
-def test_training_starts_exactly_as_the_unconditional_network(fusion):
-    model = moved_but_for_the_fusion(fusion)
-    x, plain = images(model, 4), unconditional(model)
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        "film",
+        "film:at=shortcut,bounded,mlp=one-hot",
+        "cross-attention:mlp=embedding",
+        "film+cross-attention",
+    ],
+)
+def test_training_starts_exactly_from_the_unconditional_network(fusion):
+    model = with_initial_fusion(fusion)
+    x, other = random_x(model, 4), without_fusion(model)
     for label in (None, ALL_LABELS):
-        assert torch.equal(model(x, label), plain(x))
+        assert torch.equal(model(x, label), other(x))
 
 
-@pytest.mark.parametrize("fusion", [*ADALN_UNGATED, *ADALN_GATED])
-def test_adaln_starts_the_same_for_all_labels_but_not_as_the_unconditional_network(fusion):
-    model = moved_but_for_the_fusion(fusion)
-    x = images(model)
+@pytest.mark.parametrize("fusion", ["adaln", "adaln:gate=false,mlp=one-hot"])
+def test_adaln_starts_identically_for_all_labels_but_not_as_the_unconditional_network(fusion):
+    model = with_initial_fusion(fusion)
+    x = random_x(model)
     for label in ALL_LABELS:
         assert torch.equal(model(x, label.expand(3)), model(x))
-    assert not torch.allclose(model(x), unconditional(model)(x))
+    assert not torch.allclose(model(x), without_fusion(model)(x))
 
 
-@pytest.mark.parametrize("fusion", ADALN_GATED)
-def test_adaln_with_its_gate_starts_with_blocks_that_are_the_identity_and_carry_no_short_cut(fusion):
-    model = moved_but_for_the_fusion(fusion)
-    unmoved = []
+def test_adaln_with_its_gate_starts_with_blocks_that_are_the_identity_and_short_cuts_without_effect():
+    model = with_initial_fusion("adaln")
+    is_identity = []
     for _, block in blocks(model):
-        block.register_forward_hook(lambda _, inputs, output: unmoved.append(torch.equal(inputs[0], output)))
+        block.register_forward_hook(lambda _, inputs, output: is_identity.append(torch.equal(inputs[0], output)))
     without_blocks = receptive_fields(1, 8, 12, block=lambda field, *_: field)
     assert torch.equal(dependence(model, torch.tensor(1)), without_blocks)
-    assert unmoved == [True] * sum(isinstance(module, GatedResNet) for module in model.modules())
-    opened = randomised(tiny_model(fusion))
-    assert (without_blocks & ~dependence(opened, torch.tensor(1))).sum() == 0
-    assert not torch.equal(without_blocks, dependence(opened, torch.tensor(1)))
+    assert is_identity == [True] * sum(isinstance(module, GatedResNet) for module in model.modules())
+    assert not torch.equal(without_blocks, receptive_fields(1, 8, 12))
 
 
-@pytest.mark.parametrize("fusion", ADALN_UNGATED)
-def test_adaln_without_its_gate_starts_with_every_short_cut_open(fusion):
-    assert torch.equal(dependence(moved_but_for_the_fusion(fusion), torch.tensor(1)), receptive_fields(1, 8, 12))
+def test_adaln_without_its_gate_starts_with_every_short_cut_in_effect():
+    model = with_initial_fusion("adaln:gate=false,mlp=embedding")
+    assert torch.equal(dependence(model, torch.tensor(1)), receptive_fields(1, 8, 12))
+
+
+def initial_vectors(fusion):
+    """All initial features of each label, (4, D)."""
+    shape = dataclasses.replace(network_shape(), num_filters=160)
+    torch.manual_seed(0)
+    features = fusion_maker(fusion)(shape).prepare(Condition(ALL_LABELS))
+    return torch.cat([feature.flatten(1) for feature in features.values()], dim=1)
 
 
 @pytest.mark.parametrize(
@@ -315,27 +383,64 @@ def test_adaln_without_its_gate_starts_with_every_short_cut_open(fusion):
     ],
 )
 def test_the_vectors_of_classes_start_with_their_deviation_and_that_of_no_label_at_zero(fusion, deviation):
-    made = tiny_model(fusion, num_filters=160).fusion
-    vectors = torch.cat([feature.flatten(1) for feature in made.prepare(Condition(ALL_LABELS)).values()], dim=1)
+    vectors = initial_vectors(fusion)
     assert not vectors[3].any()
     assert vectors[:3].std(dim=1).tolist() == pytest.approx([deviation] * 3, rel=0.15)
 
 
 @pytest.mark.parametrize("mlp", ["one-hot", "embedding"])
-def test_an_mlp_keeps_the_size_of_the_vectors_it_makes(mlp):
-    features = tiny_model(f"gate-add:mlp={mlp}", num_filters=160).fusion.prepare(Condition(ALL_LABELS))
-    vectors = torch.cat([feature.flatten(1) for feature in features.values()], dim=1)
+def test_the_vectors_of_an_mlp_start_with_about_the_same_deviation(mlp):
+    vectors = initial_vectors(f"gate-add:mlp={mlp}")
     assert (vectors[:3].std(dim=1) / 0.05).log2().abs().max() < 2  # within a factor of four
     assert not vectors[3].any() or mlp == "embedding"
 
 
-# What each does
+# The equation of each fusion
 
 
-def alone(fusion, **changes):
-    """A fusion with its features for all labels, all weights moved."""
-    fusion = randomised(tiny_model(fusion, **changes)).fusion
-    return fusion, fusion.prepare(Condition(ALL_LABELS))
+@pytest.mark.parametrize(
+    ("fusion", "point"),
+    [
+        ("input-add", "INPUT"),
+        ("stem-add", "STEM"),
+        ("before-block", "BEFORE_BLOCK"),
+        ("bottleneck", "BEFORE_BLOCK"),
+        ("gate-add", "BEFORE_GATE"),
+        ("output-add", "OUTPUT"),
+    ],
+)
+def test_an_adding_fusion_adds_its_vector_or_map_to_the_channels_of_the_network(fusion, point):
+    made, features = alone(fusion)
+    assert features
+    for site, feature in features.items():
+        h = normal(4, feature.shape[1], 8, 12)
+        torch.testing.assert_close(made.apply_at(ConditioningPoint[point], h, features, site), h + feature)
+        if point in ("INPUT", "OUTPUT"):  # channels that another fusion has appended
+            more = torch.cat((h, normal(4, 2, 8, 12, seed=5)), dim=1)
+            expected = torch.cat((h + feature, more[:, -2:]), dim=1)
+            torch.testing.assert_close(made.apply_at(ConditioningPoint[point], more, features, site), expected)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "point"),
+    [("input-concat", "INPUT"), ("channel-concat:width=3", "INPUT"), ("output-concat:width=3", "OUTPUT")],
+)
+def test_a_concatenating_fusion_appends_its_vector_at_every_position_or_its_map(fusion, point):
+    made, features = alone(fusion)
+    ((site, feature),) = features.items()
+    h = normal(4, 5, 8, 12)
+    appended = made.apply_at(ConditioningPoint[point], h, features, site)
+    assert torch.equal(appended[:, :5], h)
+    assert torch.equal(appended[:, 5:], feature.expand(4, 3, 8, 12))
+
+
+def test_a_one_hot_map_is_one_for_the_own_class_and_zero_for_no_label():
+    fusion, features = alone("one-hot-map")
+    x = normal(4, 3, 2, 5)
+    maps = fusion.apply_at(ConditioningPoint.INPUT, x, features, INPUT_SITE)
+    assert torch.equal(maps[:, :3], x)
+    expected = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]).double()
+    assert torch.equal(maps[:, 3:], expected[..., None, None].expand(-1, -1, 2, 5))
 
 
 def test_film_multiplies_by_one_plus_gamma_and_adds_beta():
@@ -343,113 +448,127 @@ def test_film_multiplies_by_one_plus_gamma_and_adds_beta():
     h = normal(4, 4, 3, 5)
     for site, feature in features.items():
         gamma, beta = feature[:, :4], feature[:, 4:]
-        torch.testing.assert_close(fusion.before_block(h, features, site), h + gamma * h + beta)
+        modulated = fusion.apply_at(ConditioningPoint.BEFORE_BLOCK, h, features, site)
+        torch.testing.assert_close(modulated, h + gamma * h + beta)
 
 
-@pytest.mark.parametrize("fusion", ["film:bounded", "film:bounded,at=shortcut", "film:bounded,mlp=embedding"])
-def test_a_bounded_gamma_keeps_films_factor_between_0_and_2(fusion):
-    plain, free = alone(fusion.replace("bounded", "bounded=false"))
-    bounded, features = alone(fusion)
-    door = "at_shortcut" if plain.at == "shortcut" else "before_block"
+@pytest.mark.parametrize(
+    ("options", "point"), [("", "BEFORE_BLOCK"), (",at=shortcut,mlp=embedding", "SHORTCUT")], ids=["block", "shortcut"]
+)
+def test_a_bounded_gamma_keeps_the_factor_of_film_between_0_and_2(options, point):
+    _, unbounded = alone(f"film:bounded=false{options}")
+    fusion, features = alone(f"film:bounded{options}")
     for site in features:
         width = features[site].shape[1] // 2
         ones, zeros = torch.ones(4, width, 1, 1).double(), torch.zeros(4, width, 1, 1).double()
-        beta = getattr(bounded, door)(zeros, features, site)
-        factor = getattr(bounded, door)(ones, features, site) - beta
+        beta = fusion.apply_at(ConditioningPoint[point], zeros, features, site)
+        factor = fusion.apply_at(ConditioningPoint[point], ones, features, site) - beta
         assert factor.min() > 0
         assert factor.max() < 2
-        torch.testing.assert_close(factor, 1 + free[site][:, :width].tanh())
-        torch.testing.assert_close(beta, free[site][:, width:])
+        torch.testing.assert_close(factor, 1 + unbounded[site][:, :width].tanh())
+        torch.testing.assert_close(beta, unbounded[site][:, width:])
     with torch.no_grad():
-        for weight in bounded.parameters():
+        for weight in fusion.parameters():
             weight.mul_(1000)
-    for feature in bounded.prepare(Condition(ALL_LABELS)).values():
-        assert feature[:, : feature.shape[1] // 2].abs().max() == 1  # saturated: a factor of 0 or 2, never beyond
+    for feature in fusion.prepare(Condition(ALL_LABELS)).values():
+        assert feature[:, : feature.shape[1] // 2].abs().max() == 1  # saturated: the factor is 0 or 2, never beyond
 
 
-def test_film_in_place_of_the_short_cut_reaches_every_short_cut_and_nothing_else():
-    fusion, features = alone("film:at=shortcut")
-    model = tiny_model()
-    for site, block in blocks(model):
-        h = normal(4, 4, 3, 5)
-        assert torch.equal(fusion.before_block(h, features, site), h)
-        assert (site in features) == (block.conv_shortcut is not None)
+def test_film_at_the_short_cut_has_features_for_every_block_with_a_short_cut():
+    _, features = alone("film:at=shortcut")
+    assert features.keys() == {site for site, block in blocks(tiny_model()) if block.conv_shortcut is not None}
 
 
 def test_adaln_normalises_over_the_channels_of_each_position_then_scales_shifts_and_gates():
     fusion, features = alone("adaln")
-    h, ungated = 7 * normal(4, 4, 3, 5) + 2, alone("adaln:gate=false")[0]
+    h = 7 * normal(4, 4, 3, 5) + 2
     for site, feature in features.items():
         shift, scale, gate = feature.split(4, dim=1)
         normed = F.layer_norm(h.movedim(1, -1), (4,), eps=1e-6).movedim(-1, 1)
-        torch.testing.assert_close(fusion.before_branch(h, features, site), normed * (1 + scale) + shift)
-        torch.testing.assert_close(fusion.scale_residual(h, features, site), gate * h)
-        assert torch.equal(ungated.scale_residual(h, features, site), h)
+        branch = fusion.apply_at(ConditioningPoint.BEFORE_BRANCH, h, features, site)
+        torch.testing.assert_close(branch, normed * (1 + scale) + shift)
+        torch.testing.assert_close(fusion.apply_at(ConditioningPoint.RESIDUAL, h, features, site), gate * h)
 
 
-@pytest.mark.parametrize("tokens", [1, 2, 5])
-def test_cross_attention_adds_a_mean_of_the_classs_values_weighted_by_query_and_key(tokens):
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_cross_attention_adds_a_mean_of_the_values_of_the_class_weighted_by_query_and_key(tokens):
     fusion, features = alone(f"cross-attention:tokens={tokens}")
+    assert len(fusion.queries) == len(features) == 16  # one per block
     h = normal(4, 4, 3, 5)
     for site, feature in features.items():
         keys, values = feature.view(4, 2, tokens, 4).unbind(dim=1)
         query = torch.einsum("oi,bihw->bohw", fusion.queries[site.name].weight[..., 0, 0], h)
         weights = (torch.einsum("bchw,btc->bthw", query, keys) / 4**0.5).softmax(dim=1)
-        read = torch.einsum("bthw,btc->bchw", weights, values)
-        torch.testing.assert_close(fusion.after_block(h, features, site), h + read)
+        attended = torch.einsum("bthw,btc->bchw", weights, values)
+        torch.testing.assert_close(fusion.apply_at(ConditioningPoint.AFTER_BLOCK, h, features, site), h + attended)
 
 
-@pytest.mark.parametrize(("fusion", "count"), [("after-block", 1), ("after-block:alphas=block", 16)])
-def test_after_every_block_comes_alpha_times_its_vector(fusion, count):
-    fusion, features = alone(fusion)
+@pytest.mark.parametrize(("name", "count"), [("after-block", 1), ("after-block:alphas=block", 16)])
+def test_after_every_block_alpha_times_its_vector_is_added(name, count):
+    fusion, features = alone(name)
     assert fusion.alpha.shape == (count,)
     vectors = fusion.vectors(Condition(ALL_LABELS))
-    for site, alpha in zip(caught_shape().blocks, fusion.alpha.expand(16), strict=True):
-        torch.testing.assert_close(features[site], alpha * vectors[site])
+    h = normal(4, 4, 3, 5)
+    for site, alpha in zip(network_shape().blocks, fusion.alpha.expand(16), strict=True):
+        added = fusion.apply_at(ConditioningPoint.AFTER_BLOCK, h, features, site)
+        torch.testing.assert_close(added, h + alpha * vectors[site])
 
 
-def test_a_one_hot_map_is_one_for_the_own_class_and_nothing_for_no_label():
-    fusion, features = alone("one-hot-map")
-    x = normal(4, 3, 2, 5)
-    maps = fusion.at_input(x, features, INPUT)
-    assert torch.equal(maps[:, :3], x)
-    expected = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]).double()
-    assert torch.equal(maps[:, 3:], expected[..., None, None].expand(-1, -1, 2, 5))
+def test_an_mlp_takes_the_one_hot_label_or_an_embedding():
+    rows = torch.eye(4).double()[[1, 2, 3, 0]]  # NO_LABEL is row 0
+    one_hot = randomised(LabelVectors(3, 7, 0.5, "one-hot", hidden=5).double())
+    last = one_hot.mlp[-1]
+    expected = F.silu(rows @ one_hot.embedding.weight) @ last.weight.T + last.bias
+    torch.testing.assert_close(one_hot(ALL_LABELS)[..., 0, 0], expected)
+
+    embedding = randomised(LabelVectors(3, 7, 0.5, "embedding", hidden=5).double())
+    first, _, last = embedding.mlp
+    hidden = F.silu((rows @ embedding.embedding.weight) @ first.weight.T + first.bias)
+    torch.testing.assert_close(embedding(ALL_LABELS)[..., 0, 0], hidden @ last.weight.T + last.bias)
+
+    table = randomised(LabelVectors(3, 7, 0.5).double())
+    torch.testing.assert_close(table(ALL_LABELS)[..., 0, 0], rows @ table.embedding.weight)
 
 
-def test_an_mlp_reads_the_one_hot_label_or_an_embedding():
-    one_hot, features = alone("gate-add:mlp=one-hot")
-    table, last = one_hot.vectors.by_label.embedding.weight, one_hot.vectors.by_label.mlp[-1]
-    rows = torch.eye(4).double()[[1, 2, 3, 0]]  # no label comes first
-    expected = F.silu(rows @ table) @ last.weight.T + last.bias
-    torch.testing.assert_close(torch.cat(list(features.values()), dim=1)[..., 0, 0], expected)
-
-    embedding, features = alone("gate-add:mlp=embedding")
-    table, (first, _, last) = embedding.vectors.by_label.embedding.weight, embedding.vectors.by_label.mlp
-    hidden = F.silu((rows @ table) @ first.weight.T + first.bias)
-    torch.testing.assert_close(torch.cat(list(features.values()), dim=1)[..., 0, 0], hidden @ last.weight.T + last.bias)
-
-
-# Several at once
-
-
-PAIRS = [
-    ("one-hot-map", "after-block"),
-    ("film", "adaln"),
-    ("adaln", "film:at=shortcut"),
-    ("film", "film:bounded"),
-    ("cross-attention", "after-block"),
-    ("gate-add", "gate-add:mlp=one-hot"),
-    ("channel-concat", "input-add"),
-    ("input-add", "input-concat"),
-    ("output-concat:width=5", "output-add"),
-    ("stem-add", "stem-add"),
-    ("bottleneck", "before-block"),
-]
+def test_class_vectors_are_all_features_of_each_class():
+    for name, width in (("none", None), ("one-hot-map", 3), ("film", 16 * 8), ("one-hot-map+none+output-add", 3 + 4)):
+        fusion, _ = alone(name)
+        vectors = fusion.class_vectors(3)
+        if width is None:
+            assert vectors is None
+        else:
+            features = fusion.prepare(Condition(torch.arange(3)))
+            expected = torch.cat([feature.flatten(1) for feature in features.values()], dim=1).float()
+            assert vectors.shape == (3, width)
+            assert torch.equal(vectors, expected)
+    views = ViewFiLM(network_shape(), num_conditions=4)
+    assert views.class_vectors(3) is None
+    assert views.statistics() == {}
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_a_composition_is_its_parts_in_turn_each_with_features_of_its_own(pair):
+def test_the_statistics_of_film_are_means_and_deviations_of_gamma_and_beta_over_the_classes():
+    fusion, features = alone("one-hot-map+film")
+    statistics = fusion.statistics()
+    assert statistics.keys() == {"1_gamma_mean", "1_gamma_std", "1_beta_mean", "1_beta_std"}
+    gamma = torch.cat([feature[:3, :4] for site, feature in features.items() if site.part == 1])
+    beta = torch.cat([feature[:3, 4:] for site, feature in features.items() if site.part == 1])
+    expected = [gamma.mean(), gamma.std(), beta.mean(), beta.std()]
+    assert list(statistics.values()) == pytest.approx([float(value) for value in expected])
+
+
+# Compositions
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("film", "adaln"),
+        ("gate-add", "gate-add:mlp=one-hot"),
+        ("channel-concat", "input-add"),
+        ("output-concat:width=5", "output-add"),
+    ],
+)
+def test_a_composition_applies_its_parts_in_order_each_with_its_own_features(pair):
     model = randomised(tiny_model(pair))
     condition = Condition(torch.tensor([0, 2]))
     features = model.fusion.prepare(condition)
@@ -457,10 +576,10 @@ def test_a_composition_is_its_parts_in_turn_each_with_features_of_its_own(pair):
     assert [type(part) for part in (first, second)] == [FUSIONS[name.partition(":")[0]] for name in pair]
     own = [part.prepare(condition) for part in (first, second)]
     assert len(features) == len(own[0]) + len(own[1])
-    for name, site, channels in doors_and_widths(model):
-        h = normal(2, channels, *(size // 2**site.resolution for size in model.config.image_size))
-        by_hand = getattr(second, name)(getattr(first, name)(h, own[0], site), own[1], site)
-        torch.testing.assert_close(getattr(model.fusion, name)(h, features, site), by_hand, rtol=0, atol=0)
+    for point, site, channels in points_and_widths(model):
+        h = normal(2, channels, *(size // 2**site.resolution for size in model.config.image_shape.size))
+        by_hand = second.apply_at(point, first.apply_at(point, h, own[0], site), own[1], site)
+        torch.testing.assert_close(model.fusion.apply_at(point, h, features, site), by_hand, rtol=0, atol=0)
 
 
 def test_appended_channels_add_up():
@@ -469,61 +588,50 @@ def test_appended_channels_add_up():
     assert model.fusion.output_channels == 6 + 7
     assert model.stem_vertical.v.shape[1] == 3 + 11 + 1
     assert model.to_params.v.shape[1] == 4 + 13
-    params = model(images(model), torch.tensor([0, 1, 2]))
+    params = model(random_x(model), torch.tensor([0, 1, 2]))
     assert params.shape == (3, 20, 8, 12)
 
 
-@pytest.mark.parametrize("kind", ["stem-add", "before-block", "gate-add", "bottleneck", "output-add", "input-add"])
-def test_two_of_a_kind_that_add_are_one_that_adds_their_sum(kind):
-    model, single = randomised(tiny_model((kind, kind))), tiny_model(kind)
-    tables = [part.vectors.by_label.embedding.weight for part in model.fusion.parts]
-    assert not torch.equal(*tables)
-    weights = {name: w for name, w in model.state_dict().items() if not name.startswith("fusion.")}
-    single.load_state_dict(weights | {"fusion.vectors.by_label.embedding.weight": sum(tables)})
-    x, label = images(model, 4), ALL_LABELS
-    torch.testing.assert_close(model(x, label), single(x, label))
+@pytest.mark.parametrize("fusion", ["one-hot-map", "film"])
+def test_none_beside_another_fusion_changes_nothing(fusion):
+    model, single = randomised(tiny_model(("none", fusion))), tiny_model(fusion)
+    single.load_state_dict({name.replace("fusion.parts.1.", "fusion."): w for name, w in model.state_dict().items()})
+    x = random_x(model, 4)
+    assert torch.equal(model(x, ALL_LABELS), single(x, ALL_LABELS))
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_none_beside_another_changes_nothing(fusion):
-    model, alone = randomised(tiny_model(("none", fusion))), tiny_model(fusion)
-    alone.load_state_dict({name.replace("fusion.parts.1.", "fusion."): w for name, w in model.state_dict().items()})
-    x = images(model, 4)
-    assert torch.equal(model(x, ALL_LABELS), alone(x, ALL_LABELS))
-
-
-# Names
+# Names and options
 
 
 def test_a_list_and_a_name_with_pluses_mean_the_same():
     forms = [
         "one-hot-map+film:at=shortcut,bounded+output-concat:width=3",
-        " one-hot-map + film: at = shortcut, bounded + output-concat: width = 3".replace(" = ", "="),
+        " one-hot-map + film: at=shortcut, bounded + output-concat: width=3",
         ("one-hot-map", "film:bounded=true,at=shortcut", "output-concat:width=3"),
         ["one-hot-map", "film:at=shortcut,bounded", "output-concat:width=3"],
         ("one-hot-map+film:at=shortcut,bounded", "output-concat:width=3"),
     ]
     models = [randomised(tiny_model(form)) for form in forms]
-    x, label = images(models[0]), torch.tensor([0, 1, 2])
+    x, label = random_x(models[0]), torch.tensor([0, 1, 2])
     for model in models:
         assert torch.equal(model(x, label), models[0](x, label))
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_one_name_is_the_fusion_itself_and_several_a_composition(fusion):
-    for form in (fusion, (fusion,), [fusion]):
-        assert type(tiny_model(form).fusion) is FUSIONS[fusion]
-    assert type(tiny_model((fusion, fusion)).fusion) is Composition
+def test_one_name_makes_the_fusion_itself_and_several_a_composition():
+    shape = network_shape()
+    for name, kind in FUSIONS.items():
+        for form in (name, (name,), [name]):
+            assert type(fusion_maker(form)(shape)) is kind
+        assert type(fusion_maker((name, name))(shape)) is Composition
 
 
 @pytest.mark.parametrize(
-    ("fusion", "settings"),
+    ("fusion", "attributes"),
     [
-        ("film", {"at": "block", "bounded": False}),
-        ("film:at=shortcut", {"at": "shortcut", "bounded": False}),
-        ("film:bounded", {"at": "block", "bounded": True}),
+        ("film", {"point": ConditioningPoint.BEFORE_BLOCK, "bounded": False}),
+        ("film:at=shortcut", {"point": ConditioningPoint.SHORTCUT, "bounded": False}),
+        ("film:bounded", {"point": ConditioningPoint.BEFORE_BLOCK, "bounded": True}),
         ("film:bounded=true", {"bounded": True}),
-        ("film:bounded=false", {"bounded": False}),
         ("film:bounded,bounded=false", {"bounded": False}),
         ("adaln", {"gate": True}),
         ("adaln:gate=false", {"gate": False}),
@@ -531,9 +639,33 @@ def test_one_name_is_the_fusion_itself_and_several_a_composition(fusion):
         ("output-concat:width=12", {"output_channels": 12}),
     ],
 )
-def test_options_reach_the_class(fusion, settings):
-    made = tiny_model(fusion).fusion
-    assert {name: getattr(made, name) for name in settings} == settings
+def test_an_option_is_passed_to_the_class(fusion, attributes):
+    made, _ = alone(fusion)
+    assert {name: getattr(made, name) for name in attributes} == attributes
+
+
+def options():
+    """Each option of each fusion at each value that is not its default, `name:option=value`, from the signatures."""
+    for name, fusion in FUSIONS.items():
+        for option, parameter in inspect.signature(fusion, eval_str=True).parameters.items():
+            if get_origin(parameter.annotation) is Literal:
+                values = [value for value in get_args(parameter.annotation) if value != parameter.default]
+            elif parameter.annotation is bool:
+                values = [str(not parameter.default).lower()]
+            else:
+                values = [2] if parameter.annotation is int else []
+            yield from ((name, f"{name}:{option}={value}") for value in values)
+
+
+def test_every_option_of_every_fusion_changes_its_weights_or_its_features():
+    for name, with_option in options():
+        (default, features), (changed, other_features) = alone(name), alone(with_option)
+        weights, others = ([weight.shape for weight in made.parameters()] for made in (default, changed))
+        same_features = features.keys() == other_features.keys() and all(
+            feature.shape == other_features[site].shape and torch.equal(feature, other_features[site])
+            for site, feature in features.items()
+        )
+        assert weights != others or not same_features, f"{with_option} is the same as {name}"
 
 
 @pytest.mark.parametrize(
@@ -565,27 +697,20 @@ def test_options_reach_the_class(fusion, settings):
         ("after-block:alphas=two", "option alphas of fusion after-block is 'two', expected one or block"),
     ],
 )
-def test_a_fusion_that_cannot_be_made_is_refused_with_the_nearest_right_name(fusion, message):
+def test_an_unknown_name_or_option_is_rejected_with_the_closest_known_one(fusion, message):
     with pytest.raises(InputError) as error:
         fusion_maker(fusion)
     assert message in str(error.value)
 
 
-def test_an_option_may_be_a_number_with_a_point(monkeypatch):
-    class Loud(Fusion):
-        def __init__(self, shape, *, volume: "float" = 1.0):
+def test_an_option_may_be_a_decimal_number(monkeypatch):
+    class Scaled(Fusion):
+        def __init__(self, shape, *, factor: "float" = 1.0):
             super().__init__(shape)
-            self.volume = volume
+            self.factor = factor
 
-    monkeypatch.setitem(FUSIONS, "loud", Loud)
-    assert tiny_model("loud:volume=0.25").fusion.volume == 0.25
+    monkeypatch.setitem(FUSIONS, "scaled", Scaled)
+    assert tiny_model("scaled:factor=0.25").fusion.factor == 0.25
     for text in ("-1", "0", "nan", "loud"):
-        with pytest.raises(InputError, match=f"option volume of fusion loud is '{text}', expected a number above 0"):
-            fusion_maker(f"loud:volume={text}")
-
-
-def test_every_fusion_every_option_and_compositions_are_tried_here():
-    options = {(name, option) for name in FUSIONS for option in inspect.signature(FUSIONS[name]).parameters}
-    tried = {(fusion.partition(":")[0], fusion.partition(":")[2].partition("=")[0]) for fusion in OPTIONS}
-    assert {(name, option) for name, option in options if option != "shape"} == tried
-    assert len(EVERY_FUSION) == len(FUSIONS) + len(OPTIONS) + len(COMBINED)
+        with pytest.raises(InputError, match=f"option factor of fusion scaled is '{text}', expected a number above 0"):
+            fusion_maker(f"scaled:factor={text}")

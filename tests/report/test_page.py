@@ -1,5 +1,6 @@
 import base64
 import re
+from functools import cache
 from hashlib import sha256
 from html import unescape
 
@@ -9,20 +10,28 @@ from pages import Document, Tab
 
 from pixelbayes.plots import curves, image_grid
 from pixelbayes.plots.style import BLUE, DARK, INK
-from pixelbayes.report.page import Card, Film, Listing, Page, Picture, Section, Table, in_part
+from pixelbayes.report.page import Card, CodeBlock, Page, Picture, Section, Table, Timeline, in_part
 
 EVIL = "<b>&"
 
 
+@cache
 def drawing():
     return Picture.of(curves([{"epoch": e, "val/accuracy": e / 9} for e in range(9)]), f"Curves {EVIL}.", "A caption.")
 
 
-def squares(value=0):
-    return Picture.of(image_grid(torch.full((1, 2, 1, 4, 4), value, dtype=torch.uint8), 2), f"Squares {EVIL}.")
+@cache
+def squares():
+    return Picture.of(image_grid(torch.zeros(1, 2, 1, 4, 4, dtype=torch.uint8), 2), f"Squares {EVIL}.")
 
 
-def example(sections=()):
+def timelines(*epochs):
+    """A section with a timeline for each tuple of epochs."""
+    found = [Timeline({epoch: squares() for epoch in each}, f"run {each}") for each in epochs]
+    return Section("Timelines", timelines=found)
+
+
+def example(*sections):
     return Page(
         f"A run {EVIL}",
         summary=f"Trained on {EVIL}.",
@@ -34,20 +43,15 @@ def example(sections=()):
                 f"Of {EVIL}.",
                 cards=[Card("FID", "4.1")],
                 tables=[
-                    Table([[EVIL, "1"], ["b", "2"]], ["class", "images"], f"By {EVIL}.", marked={(1, 1)}),
+                    Table([[EVIL, "1"], ["b", "2"]], ["class", "images"], f"By {EVIL}.", highlighted={(1, 1)}),
                     Table([["device", "f" * 200]], numeric=False),
                 ],
             ),
-            Section("Again", listings=[Listing(f"a: {EVIL}", "Command"), Listing("x" * 300, "Config", folded=True)]),
+            Section("Again", code=[CodeBlock(f"a: {EVIL}", "Command"), CodeBlock("x" * 300, "Config", folded=True)]),
             *sections,
         ],
         footer=f"pixelbayes {EVIL}",
     )
-
-
-def films(*epochs):
-    """A section of a film for each tuple of epochs."""
-    return Section("Films", films=[Film({epoch: squares() for epoch in of_one}, f"run {of_one}") for of_one in epochs])
 
 
 def policy(document):
@@ -55,24 +59,24 @@ def policy(document):
     return found
 
 
-def test_the_page_is_well_formed_and_every_id_is_unique():
-    document = Document(example([films((1, 2), (2, 3))]).html())
+def test_the_page_is_well_formed_and_links_to_unique_ids():
+    document = Document(example(timelines((1, 2), (2, 3))).html())
     ids = [attributes["id"] for _, attributes in document.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {a["href"].removeprefix("#") for a in document.all("a")} <= set(ids)
     assert len(document.all("h1")) == 1
 
 
-def test_everything_that_was_given_is_escaped():
-    html = example([films((1, 2))]).html()
+def test_all_content_is_escaped():
+    html = example(timelines((1, 2))).html()
     document = Document(html)
     assert EVIL not in html
     assert not document.all("b")
     assert document.text.count(EVIL) == 10  # title and heading twice; summary, text, caption, cell, command, footer
 
 
-def test_the_page_holds_all_it_shows_and_refers_to_nothing_outside():
-    html = example([films((1, 2))]).html()
+def test_the_page_contains_everything_and_refers_to_nothing_outside():
+    html = example(timelines((1, 2))).html()
     document = Document(html)
     for _, attributes in document.tags:
         for name in ("src", "href", "srcset", "action"):
@@ -82,12 +86,12 @@ def test_the_page_holds_all_it_shows_and_refers_to_nothing_outside():
     assert all(image["alt"] for image in document.all("img"))
 
 
-def test_only_a_slider_brings_a_script_and_the_policy_names_it_by_its_hash():
-    still = Document(example([films((3,))]).html())
+def test_only_a_page_with_a_slider_has_a_script_and_the_policy_allows_it_by_its_hash():
+    still = Document(example(timelines((3,))).html())
     assert not still.all("script")
     assert not still.all("input")
     assert "script" not in policy(still)
-    html = example([films((3, 4))]).html()
+    html = example(timelines((3, 4))).html()
     (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
     digest = base64.b64encode(sha256(script.encode()).digest()).decode()
     assert policy(Document(html)) == (
@@ -95,10 +99,10 @@ def test_only_a_slider_brings_a_script_and_the_policy_names_it_by_its_hash():
     )
 
 
-def test_a_drawing_follows_the_readers_scheme_and_a_picture_of_pixels_is_a_print():
+def test_a_drawing_follows_the_colour_scheme_and_a_picture_with_pixels_is_shown_on_white():
     plot, pixels = drawing(), squares()
-    assert not plot.is_print
-    assert pixels.is_print
+    assert not plot.is_raster
+    assert pixels.is_raster
     assert base64.b64decode(pixels.uri.removeprefix("data:image/png;base64,")) == pixels.png
     svg = base64.b64decode(plot.uri.removeprefix("data:image/svg+xml;base64,")).decode()
     light, dark = svg.split("prefers-color-scheme: dark", 1)
@@ -108,18 +112,18 @@ def test_a_drawing_follows_the_readers_scheme_and_a_picture_of_pixels_is_a_print
     assert f"var(--c{BLUE[1:]})" in drawn
     assert INK not in drawn
     boxes = [div for div in Document(example().html()).all("div") if "picture" in div.get("class", "")]
-    assert [box["class"] for box in boxes] == ["picture", "picture print"]
+    assert [box["class"] for box in boxes] == ["picture", "picture raster"]
 
 
-def test_a_picture_is_read_from_its_files_with_or_without_a_drawing(tmp_path):
+def test_a_picture_is_read_with_or_without_an_svg(tmp_path):
     plot = drawing()
     (tmp_path / "a.png").write_bytes(plot.png)
-    assert Picture.read(tmp_path / "a.png", "Curves.").is_print
+    assert Picture.read(tmp_path / "a.png", "Curves.").is_raster
     (tmp_path / "a.svg").write_text(plot.svg, encoding="utf-8")
     assert Picture.read(tmp_path / "a.png", plot.description, plot.caption) == plot
 
 
-def test_tables_say_what_their_rows_and_columns_are_and_scroll_in_a_named_box():
+def test_tables_have_scopes_and_scroll_in_a_named_region():
     html = example().html()
     document = Document(html)
     assert {th["scope"] for th in document.all("th")} == {"row", "col"}
@@ -129,39 +133,39 @@ def test_tables_say_what_their_rows_and_columns_are_and_scroll_in_a_named_box():
     assert re.findall(r"<mark>(.*?)</mark>", html) == ["2"]
 
 
-def test_listings_can_be_copied_as_they_were():
+def test_code_can_be_copied_without_changes():
     page = example()
-    listings = [unescape(text) for text in re.findall(r"<pre[^>]*>(.*?)</pre>", page.html(), flags=re.DOTALL)]
-    assert listings == [listing.text for listing in page.sections[-1].listings]
-    assert len(Document(page.html()).all("details")) == 1  # the config, folded
+    blocks = [unescape(text) for text in re.findall(r"<pre[^>]*>(.*?)</pre>", page.html(), flags=re.DOTALL)]
+    assert blocks == [block.text for block in page.sections[-1].code]
+    assert len(Document(page.html()).all("details")) == 1  # the config is folded
 
 
-def test_a_page_is_written_whole_and_sized_in_css_pixels(tmp_path):
+def test_a_page_is_written_to_one_file_and_its_images_have_sizes_in_css_pixels(tmp_path):
     picture = squares()
     Page("t", sections=[Section("s", pictures=[picture], gallery=True)]).write(tmp_path / "deep" / "index.html")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["index.html"]
     (image,) = Document((tmp_path / "deep" / "index.html").read_text(encoding="utf-8")).all("img")
     assert (image["width"], image["height"]) == tuple(map(str, picture.size))
-    assert picture.size == (148, 80)  # two tiles of 128, a gap of 8, margins of 16: halved
+    assert picture.size == (148, 80)  # half of two tiles of 128, a gap of 8 and margins of 16
 
 
-def test_without_a_script_the_last_picture_of_each_film_is_seen():
-    document = Document(example([films((1, 5), (2, 3, 4))]).html())
+def test_without_a_script_the_last_picture_of_each_timeline_is_shown_and_no_slider():
+    document = Document(example(timelines((1, 5), (2, 3, 4))).html())
     shown = [image["data-epoch"] for image in document.all("img") if "data-epoch" in image and "hidden" not in image]
     assert shown == ["5", "4"]
     (slider,) = [div for div in document.all("div") if div.get("class") == "slider"]
     assert "hidden" in slider
     (handle,) = document.all("input")
-    assert handle["data-stops"] == "1 2 3 4 5"
+    assert handle["data-epochs"] == "1 2 3 4 5"
 
 
-def test_below_a_slider_of_many_stops_only_its_ends_are_written():
-    assert films(range(3, 15)).ticks == list(range(3, 15))
-    assert films(range(3, 30)).ticks == [3, 29]
+def test_a_slider_with_many_positions_has_labels_at_its_ends_only():
+    assert timelines(range(3, 15)).ticks == list(range(3, 15))
+    assert timelines(range(3, 30)).ticks == [3, 29]
 
 
-def test_parts_keep_the_order_of_sections_and_what_is_empty_is_left_out():
-    sections = in_part("one", [Section("a", "t"), Section("empty"), None, Section("b", "t")])
+def test_parts_keep_the_order_of_their_sections_and_empty_sections_are_left_out():
+    sections = in_part("one", [Section("a", "t"), Section("empty"), Section("b", "t")])
     page = Page("t", sections=[*sections, *in_part("two", [Section("c", "t")])])
     assert [(part, [(n, s.title) for n, s in group]) for part, group in page.parts] == [
         ("one", [(1, "a"), (2, "b")]),
@@ -169,65 +173,53 @@ def test_parts_keep_the_order_of_sections_and_what_is_empty_is_left_out():
     ]
 
 
-# in a browser
+# In a browser
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_opens_the_page_alone_without_complaint_and_within_its_width(browser, tmp_path, scheme, width):
-    tab = Tab(browser, example([films((1, 2), (2, 3))]), tmp_path, width, scheme)
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_the_page_opens_offline_without_errors_and_fits_the_window(browser, tmp_path, scheme, width):
+    tab = Tab(browser, example(timelines((1, 2), (2, 3))), tmp_path, width, scheme)
     tab.evaluate("document.querySelector('details').open = true")
-    assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert tab.overflow() <= 0
     assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (max(map(int, re.findall(r"\d+", paper))) < 64) == (scheme == "dark")
-    prints = tab.evaluate("[...document.querySelectorAll('.print')].map(box => getComputedStyle(box).backgroundColor)")
-    assert set(prints) == {"rgb(255, 255, 255)"}  # pixels are shown on white
+    boxes = tab.evaluate("[...document.querySelectorAll('.raster')].map(box => getComputedStyle(box).backgroundColor)")
+    assert set(boxes) == {"rgb(255, 255, 255)"}
+    corner = tab.evaluate("""() => {
+        const image = document.querySelector('.picture:not(.raster) img'), canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [image.width, image.height];
+        const context = canvas.getContext('2d');
+        context.drawImage(image, 0, 0);
+        return [...context.getImageData(2, 2, 1, 1).data].slice(0, 3);
+    }""")
+    assert max(corner) < 64 if scheme == "dark" else corner == [255, 255, 255]  # a drawing follows the scheme
     tab.close()
 
 
 @pytest.mark.slow
-def test_the_words_of_a_drawing_are_light_on_dark_paper_and_dark_on_light(browser, tmp_path):
-    ink = """() => {
-        const image = document.querySelector('.picture:not(.print) img'), canvas = document.createElement('canvas');
-        [canvas.width, canvas.height] = [image.width, image.height];
-        const context = canvas.getContext('2d');
-        context.drawImage(image, 0, 0);
-        const [r, g, b] = context.getImageData(2, 2, 1, 1).data;
-        return r + g + b;
-    }"""
-    corner = {}
-    for scheme in ("light", "dark"):
-        tab = Tab(browser, example(), tmp_path, scheme=scheme)
-        corner[scheme] = tab.evaluate(ink)
-        tab.close()
-    assert corner["light"] == 3 * 255
-    assert corner["dark"] < 3 * 64
-
-
-@pytest.mark.slow
-def test_one_slider_shows_of_each_film_its_latest_picture_so_far(browser, tmp_path):
-    tab = Tab(browser, example([films((1, 5, 9), (5, 6))]), tmp_path)
+def test_the_slider_selects_the_latest_picture_of_each_timeline(browser, tmp_path):
+    tab = Tab(browser, example(timelines((1, 5, 9), (5, 6))), tmp_path)
     slider = tab.get_by_role("slider", name="Epoch")
-    assert tab.shown() == [9, 6]
+    assert tab.visible_epochs() == [9, 6]
     slider.press("Home")
-    assert tab.shown() == [1, 5]  # the second film has nothing earlier
+    assert tab.visible_epochs() == [1, 5]  # the second timeline has no earlier picture
     slider.press("ArrowRight")
-    assert tab.shown() == [5, 5]
+    assert tab.visible_epochs() == [5, 5]
     assert slider.get_attribute("aria-valuetext") == "epoch 5"
     box = slider.bounding_box()
     slider.click(position={"x": box["width"] * 2 / 3, "y": box["height"] / 2})
-    assert tab.shown() == [5, 6]
+    assert tab.visible_epochs() == [5, 6]
     assert tab.locator(".slider output").inner_text() == "6"
     assert tab.locator("figcaption output").all_inner_texts() == ["5", "6"]
     tab.close()
 
 
 @pytest.mark.slow
-def test_without_javascript_the_last_pictures_stand_and_no_slider_pretends_to_work(browser, tmp_path):
-    tab = Tab(browser, example([films((1, 5), (5, 6))]), tmp_path, java_script_enabled=False)
+def test_without_javascript_the_slider_is_invisible(browser, tmp_path):
+    tab = Tab(browser, example(timelines((1, 5), (5, 6))), tmp_path, java_script_enabled=False)
     assert not tab.locator(".slider").is_visible()
-    seen = tab.locator(".films img:not([hidden])")
-    assert [image.get_attribute("data-epoch") for image in seen.all()] == ["5", "6"]
+    images = tab.locator(".timelines img:not([hidden])")
+    assert [image.get_attribute("data-epoch") for image in images.all()] == ["5", "6"]
     tab.close()

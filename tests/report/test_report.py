@@ -1,21 +1,23 @@
 import json
 import math
 import re
+from functools import cache
+from itertools import pairwise
 
 import pytest
 import torch
 from pages import Document, Tab
 
 from pixelbayes.evaluation.history import write_history
-from pixelbayes.plots import curves, image_grid, save_figure
-from pixelbayes.report import Record, run_report
-from pixelbayes.report.captions import CAPTIONS
-from pixelbayes.report.one_run import ORDER
-from pixelbayes.report.run_record import MOST_GRIDS
-from pixelbayes.report.tables import against_table, calibration_table, data_table, quality_table
+from pixelbayes.metrics.registry import METRICS, Metric
+from pixelbayes.plots import PLOTS, curves, image_grid, to_png, to_svg
+from pixelbayes.report import RunRecord, run_report
+from pixelbayes.report.one_run import TABLES
+from pixelbayes.report.run_record import MAX_GRIDS
+from pixelbayes.report.tables import calibration_table, data_table, memorization_table, ood_table, quality_table
 from pixelbayes.utils.errors import InputError
 
-METRICS = {
+MEASURED = {
     "accuracy": 0.75,
     "accuracy_interval": [0.4, 0.93],
     "macro_f1": 0.71,
@@ -28,6 +30,9 @@ METRICS = {
     "ece": 0.12,
     "bits_per_dim": 1.662,
     "bits_per_dim_of": "p(x | label)",
+    "views": 2,
+    "masks": 4,
+    "combine": "product",
     "n": 8,
     "data": "zoo",
     "split": "test",
@@ -39,7 +44,7 @@ METRICS = {
     "parameters": 1234,
 }
 QUALITY = {
-    "extractor": "domain-12ab34cd",
+    "extractor": "classifier-12ab34cd",
     "reference": "validation",
     "n": 50,
     "n_reference": 8,
@@ -51,16 +56,21 @@ QUALITY = {
         "ant": {"n": 25, "n_reference": 6, "fid": 5.0, "kid": 0.02, "kid_deviation": 0.01, "reason": None},
         "<cow>": {"n": 25, "n_reference": 1, "fid": None, "kid": None, "kid_deviation": None, "reason": "one image"},
     },
-    "read_as_asked": {
+    "class_agreement": {
         "share": 0.96,
         "interval": [0.87, 0.99],
         "per_class": {"ant": 0.92, "<cow>": 1.0},
         "classifier": "12ab34cd",
     },
-    "memorising": {"pixels": {"median": 0.41, "held_out_median": 0.39, "threshold": 0.22, "share_below": 0.03}},
+    "memorization": {"pixels": {"median": 0.41, "held_out_median": 0.39, "threshold": 0.22, "share_below": 0.03}},
     "copies": 0,
 }
 CONFIG = "data:\n  source: zoo\nmodel:\n  num_filters: {filters}\nseed: 0\n"
+
+
+@cache
+def picture():
+    return to_png(image_grid(torch.zeros(1, 1, 1, 4, 4, dtype=torch.uint8), 2))
 
 
 def history(epochs, **more):
@@ -68,8 +78,8 @@ def history(epochs, **more):
     return [dict(zip(keys, (e, 2 - e / 9, 2.1 - e / 9, e / 9, 30.0), strict=True)) | more for e in range(1, epochs + 1)]
 
 
-def run(folder, *, metrics=METRICS, quality=None, epochs=3, grids=(1, 3), filters=8, figures=("confusion",)):
-    """A run folder as training and evaluation leave it, without weights."""
+def run(folder, *, metrics=MEASURED, quality=None, epochs=0, grids=(), filters=8, plots=()):
+    """A run folder without weights."""
     folder.mkdir(parents=True)
     for name, content in (("metrics", metrics), ("quality", quality)):
         if content:
@@ -78,11 +88,10 @@ def run(folder, *, metrics=METRICS, quality=None, epochs=3, grids=(1, 3), filter
         write_history(history(epochs), folder / "history.csv")
     if filters:
         (folder / "config.yaml").write_text(CONFIG.format(filters=filters))
-    picture = image_grid(torch.zeros(2, 1, 1, 8, 12, dtype=torch.uint8), 2)
-    for epoch in grids:
-        save_figure(picture, folder / "samples" / f"epoch-{epoch:04d}.png")
-    for name in figures:
-        save_figure(picture, folder / "figures" / f"{name}.png")
+    for kind, names in (("samples", [f"epoch-{epoch:04d}" for epoch in grids]), ("figures", plots)):
+        for name in names:
+            (folder / kind).mkdir(exist_ok=True)
+            (folder / kind / f"{name}.png").write_bytes(picture())
     return folder
 
 
@@ -90,12 +99,20 @@ def titles(page):
     return [(section.part, section.title) for section in page.sections]
 
 
+def section_of(page, title, part=None):
+    (found,) = [each for each in page.sections if each.title == title and part in (None, each.part)]
+    return found
+
+
 def text_of(page):
     return re.sub(r"\s+", " ", Document(page.html()).text)
 
 
-def test_a_run_is_reported_from_its_folder_alone(tmp_path):
-    folder = run(tmp_path / "film", quality=QUALITY, figures=("mistakes", "confusion", "novelty"))
+# One run
+
+
+def test_the_report_of_a_run_needs_only_its_folder(tmp_path):
+    folder = run(tmp_path / "film", quality=QUALITY, epochs=3, grids=(1, 3), plots=("errors", "confusion", "novelty"))
     (folder / "about.json").write_text(json.dumps({"description": "A net", "command": "pixelbayes train", "facts": {}}))
     page = run_report([folder])
     assert (page.title, page.summary) == ("film", "A net, on zoo")
@@ -108,172 +125,225 @@ def test_a_run_is_reported_from_its_folder_alone(tmp_path):
         ("Images", "8"),
     ]
     assert [title for _, title in titles(page)] == [
-        *("Training", "Samples", "Sample quality", "Memorising", "Classes", "Calibration", "Mistakes"),
-        *("More figures", "How to repeat it"),
+        *("Training", "Samples", "Sample quality", "Memorization", "Classification", "Calibration", "Errors"),
+        *("Other plots", "How to reproduce"),
     ]
     text = text_of(page)
-    assert "95% interval 0.400 to 0.930, test, n = 8" in text
+    assert "95% interval 0.400 to 0.930, test, n = 8; scored with 2 views and 4 masks per view, combined as a" in text
     assert "17 levels, 8x12 pixels, resize crop; of p(x | label)" in text
-    assert "novelty" in text  # a figure that nobody has captioned yet
+    assert "novelty" in text  # a plot that is not in PLOTS
     assert "pixelbayes train" in text
     assert "num_filters: 8" in text
 
 
-def test_what_a_folder_lacks_is_left_out(tmp_path):
-    bare = run(tmp_path / "bare", metrics=None, epochs=0, grids=(), figures=())
-    assert titles(run_report([bare])) == [("", "How to repeat it")]
-    unfinished = run(tmp_path / "unfinished", metrics=None, epochs=2, grids=(2,), figures=())
+def test_a_plot_in_the_registry_is_shown_with_its_description_and_caption(tmp_path):
+    page = run_report(
+        [run(tmp_path / "film", plots=[name for name, plot in PLOTS.items() if plot.draw_history is None])]
+    )
+    images = {image["alt"] for image in Document(page.html()).all("img")}
+    for plot in PLOTS.values():
+        if plot.draw_history is None:
+            (found,) = [each for each in section_of(page, plot.section).pictures if each.caption == plot.caption]
+            assert found.description in images
+    order = list(dict.fromkeys(plot.section for plot in PLOTS.values()))
+    assert [title for _, title in titles(page) if title in order] == [
+        title for title in order if ("", title) in titles(page)
+    ]
+    assert TABLES.keys() - set(order) == {"Data"}
+
+
+def test_a_metric_in_the_registry_has_a_card_and_a_column(tmp_path, monkeypatch):
+    top_2 = Metric(key="top_2", title="top-2 accuracy", better="higher", compute=lambda log_posterior, labels: 1.0)
+    monkeypatch.setitem(METRICS, "top_2", top_2)
+    one, two = (run(tmp_path / f"{value}", metrics=MEASURED | {"top_2": value}) for value in (0.8, 0.9))
+    assert ("Top-2 accuracy", "0.800") in [(card.name, card.value) for card in run_report([one]).cards]
+    table = section_of(run_report([one, two]), "Metrics").tables[0]
+    assert [row[table.columns.index("top-2 accuracy")] for row in table.rows] == ["0.800", "0.900"]
+
+
+def test_missing_files_are_left_out(tmp_path):
+    bare = run(tmp_path / "bare", metrics=None)
+    assert titles(run_report([bare])) == [("", "How to reproduce")]
+    unfinished = run(tmp_path / "unfinished", metrics=None, epochs=2, grids=(2,))
     page = run_report([unfinished])
-    assert titles(page) == [("", "Training"), ("", "Samples"), ("", "How to repeat it")]
+    assert titles(page) == [("", "Training"), ("", "Samples"), ("", "How to reproduce")]
     assert page.cards == []
     unlabelled = {"accuracy": None, "macro_f1": None, "nll": None, "bits_per_dim": 1.5, "n": 3, "split": "test"}
     unlabelled |= {"levels": 5, "image_size": [8, 8], "resize": "crop", "calibrated": None, "selective": None}
-    page = run_report([run(tmp_path / "unlabelled", metrics=unlabelled, epochs=0, grids=(), figures=())])
+    page = run_report([run(tmp_path / "unlabelled", metrics=unlabelled)])
     assert [card.name for card in page.cards] == ["Bits per dimension", "Images"]
 
 
-def test_an_evaluation_of_a_run_is_a_part_of_its_page(tmp_path):
-    folder = run(tmp_path / "film", grids=(), figures=())
-    run(folder / "evaluation" / "zoo-validation", metrics=METRICS | {"accuracy": 0.5}, epochs=0, grids=(), filters=0)
+def test_an_evaluation_is_a_part_of_the_page_of_its_run(tmp_path):
+    folder = run(tmp_path / "film")
+    run(folder / "evaluation" / "zoo-validation", metrics=MEASURED | {"accuracy": 0.5}, filters=0)
     page = run_report([folder])
     assert {part for part, _ in titles(page)} == {"The run", "evaluation zoo-validation"}
-    assert ("evaluation zoo-validation", "Classes") in titles(page)
-    (headline,) = [section for section in page.sections if section.title == "Headline"]
-    assert headline.cards[0].value == "0.500"
+    assert ("evaluation zoo-validation", "Classification") in titles(page)
+    assert section_of(page, "Overview").cards[0].value == "0.500"
 
 
-def test_samples_are_a_film_over_epochs_thinned_evenly_where_there_are_too_many(tmp_path):
-    (section,) = [s for s in run_report([run(tmp_path / "few", grids=(1, 3))]).sections if s.title == "Samples"]
-    assert [list(film.frames) for film in section.films] == [[1, 3]]
-    many = Record.read(run(tmp_path / "many", grids=range(1, 2 * MOST_GRIDS + 1))).grids
-    assert len(many) == MOST_GRIDS
-    assert (min(many), max(many)) == (1, 2 * MOST_GRIDS)
-    assert {later - sooner for sooner, later in zip(list(many), list(many)[1:], strict=False)} == {2, 3}
+def test_samples_by_epoch_are_a_timeline_with_evenly_spaced_epochs(tmp_path):
+    samples = section_of(run_report([run(tmp_path / "few", grids=(1, 3))]), "Samples")
+    assert [list(timeline.frames) for timeline in samples.timelines] == [[1, 3]]
+    many = RunRecord.read(run(tmp_path / "many", grids=range(1, 2 * MAX_GRIDS + 1))).grids
+    assert len(many) == MAX_GRIDS
+    assert (min(many), max(many)) == (1, 2 * MAX_GRIDS)
+    assert {later - sooner for sooner, later in pairwise(many)} == {2, 3}
 
 
-def test_fid_over_time_is_drawn_where_it_was_measured(tmp_path):
-    folder = run(tmp_path / "film", grids=(), figures=())
-    rows = history(3)
-    write_history([row | {"quality/fid": math.nan} for row in rows], folder / "history.csv")
-    assert ("", "Sample quality") not in titles(run_report([folder]))
-    rows = [row | {"quality/fid": 9.0 - row["epoch"], "quality/fid/ant": math.nan} for row in rows]
-    write_history(rows, folder / "history.csv")
-    (section,) = [s for s in run_report([folder]).sections if s.title == "Sample quality"]
-    assert not section.pictures[0].is_print
-
-
-def test_every_caption_stands_in_a_section_of_the_report():
-    assert {words.section for words in CAPTIONS.values()} <= set(ORDER)
-
-
-def test_of_runs_measured_on_the_same_images_the_best_of_each_column_is_marked(tmp_path):
-    one = run(tmp_path / "one", metrics=METRICS | {"accuracy": 0.75, "nll": 0.9})
-    two = run(tmp_path / "two", metrics=METRICS | {"accuracy": 0.5, "nll": 0.3})
-    (figures,) = [s for s in run_report([one, two]).sections if s.title == "Figures"]
-    table = figures.tables[0]
-    assert table.columns == ["run", "accuracy", "macro F1", "nll (nats)", "calibration error", "bits per dimension"]
-    assert table.rows[0][:2] == ["one", "0.750 [0.400, 0.930]"]
-    assert table.marked >= {(0, 1), (1, 3)}  # more is better, less is better
-    assert (1, 1) not in table.marked
-    assert {(0, 2), (1, 2)} <= table.marked  # a draw
-    assert table.caption.startswith("On zoo, test split, n = 8.")
-
-
-def test_runs_measured_on_other_images_are_not_compared(tmp_path):
-    one = run(tmp_path / "one")
-    two = run(tmp_path / "two", metrics=METRICS | {"split": "validation"})
-    (figures,) = [s for s in run_report([one, two]).sections if s.title == "Figures"]
-    assert [len(table.rows) for table in figures.tables] == [1, 1, 2]
-    assert not any(table.marked for table in figures.tables)
-
-
-def test_bits_per_dimension_of_other_levels_or_sizes_are_no_comparison(tmp_path):
-    one = run(tmp_path / "one")
-    two = run(tmp_path / "two", metrics=METRICS | {"levels": 256, "image_size": [32, 32], "bits_per_dim": 3.1})
-    (figures,) = [s for s in run_report([one, two]).sections if s.title == "Figures"]
-    assert not {(0, 5), (1, 5)} & set(figures.tables[0].marked)
-    assert "The bits per dimension are no comparison: they are of different levels and image size." in (
-        figures.tables[0].caption
-    )
-
-
-def test_runs_side_by_side_share_curves_and_a_slider_and_mark_what_their_configs_differ_in(tmp_path):
-    one = run(tmp_path / "one", filters=8, quality=QUALITY)
-    two = run(tmp_path / "two", filters=16, grids=(2,), epochs=4, quality=QUALITY | {"fid": 3.0})
-    page = run_report([one, two])
-    shared = {section.title: section for section in page.sections if section.part == "Side by side"}
-    assert list(shared) == ["Figures", "Sample quality", "Training", "Samples", "Configs"]
-    assert [(film.title, list(film.frames)) for film in shared["Samples"].films] == [("one", [1, 3]), ("two", [2])]
-    assert shared["Samples"].stops == [1, 2, 3]
-    assert shared["Sample quality"].tables[0].marked == {(1, 1), (0, 2), (1, 2)}
-    (configs,) = shared["Configs"].tables
-    assert configs.rows == [["model.num_filters", "8", "16"]]
-    assert configs.marked == {(0, 2)}
-    assert all(not section.films for section in page.sections if section.part in ("one", "two"))  # shown once
-    assert {part for part, _ in titles(page)} == {"Side by side", "one", "two"}
-
-
-def test_equal_configs_are_said_to_be_equal(tmp_path):
-    page = run_report([run(tmp_path / "a" / "seed-0"), run(tmp_path / "b" / "seed-0")])
-    assert page.summary == "a/seed-0\nb/seed-0"
-    (section,) = [s for s in page.sections if s.title == "Configs"]
-    assert section.text == "The configs are the same."
-
-
-def test_a_folder_that_is_no_run_or_named_twice_or_damaged_is_refused_by_name(tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: no run folder: it has no config.yaml, history.csv"):
-        run_report([tmp_path / "empty"])
+def test_fid_by_epoch_is_drawn_if_it_was_measured(tmp_path):
     folder = run(tmp_path / "film")
+    rows = [{"epoch": epoch, "quality/fid": math.nan} for epoch in (1, 2)]
+    write_history(rows, folder / "history.csv")
+    assert ("", "Sample quality") not in titles(run_report([folder]))
+    write_history([row | {"quality/fid": 9.0, "quality/fid/ant": math.nan} for row in rows], folder / "history.csv")
+    assert not section_of(run_report([folder]), "Sample quality").pictures[0].is_raster
+
+
+def test_a_plot_with_an_svg_is_shown_as_svg(tmp_path):
+    folder = run(tmp_path / "film", plots=("reliability",))
+    (folder / "figures" / "reliability.svg").write_text(to_svg(curves(history(3))))
+    assert not section_of(run_report([folder]), "Calibration").pictures[0].is_raster
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.yaml", "a: [1"),
+        ("config.yaml", "text"),
+        ("history.csv", "epoch,val/accuracy\n1,half\n"),
+        ("metrics.json", '{"accuracy": 0.'),
+        ("metrics.json", "[]"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(tmp_path, file, content):
+    folder, other = run(tmp_path / "film"), run(tmp_path / "other")
+    (folder / file).write_text(content)
+    with pytest.raises(InputError, match=f"{file}: damaged"):
+        run_report([folder, other])
+
+
+def test_a_folder_without_a_run_and_a_run_named_twice_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: not a run folder, it contains no config.yaml, history.csv"):
+        run_report([tmp_path / "empty"])
     with pytest.raises(InputError, match="film is named twice"):
-        run_report([folder, tmp_path / "empty" / ".." / "film"])
-    (folder / "config.yaml").write_text("a: [1")
-    with pytest.raises(InputError, match=r"config.yaml: damaged"):
-        run_report([folder, run(tmp_path / "other")])
-    (folder / "history.csv").write_text("epoch,val/accuracy\n1,half\n")
-    with pytest.raises(InputError, match=r"history.csv: damaged"):
-        run_report([folder])
-    (folder / "metrics.json").write_text('{"accuracy": 0.')
-    (folder / "history.csv").unlink()
-    with pytest.raises(InputError, match=r"metrics.json: damaged"):
-        run_report([folder])
+        run_report([run(tmp_path / "film"), tmp_path / "empty" / ".." / "film"])
     with pytest.raises(ValueError, match="no folder"):
         run_report([])
 
 
-def test_calibration_is_told_before_and_after_the_temperature_with_its_source():
+# Several runs
+
+
+def test_runs_that_were_measured_on_the_same_images_share_a_table_with_the_best_values_highlighted(tmp_path):
+    one = run(tmp_path / "one", metrics=MEASURED | {"accuracy": 0.75, "nll": 0.9})
+    two = run(tmp_path / "two", metrics=MEASURED | {"accuracy": 0.5, "nll": 0.3})
+    table = section_of(run_report([one, two]), "Metrics").tables[0]
+    keys = ("accuracy", "macro_f1", "nll", "brier", "ece", "bits_per_dim")
+    assert table.columns == ["run", *(METRICS[key].heading for key in keys)]
+    assert table.rows[0][:2] == ["one", "0.750 [0.400, 0.930]"]
+    assert table.highlighted >= {(0, 1), (1, 3)}  # higher is better, lower is better
+    assert (1, 1) not in table.highlighted
+    assert {(0, 2), (1, 2)} <= table.highlighted  # equal values
+    assert table.caption.startswith("Measured on zoo, test split, n = 8.")
+
+
+def test_runs_that_were_measured_on_other_images_are_not_compared(tmp_path):
+    one, two = run(tmp_path / "one"), run(tmp_path / "two", metrics=MEASURED | {"split": "validation"})
+    tables = section_of(run_report([one, two]), "Metrics").tables
+    assert [len(table.rows) for table in tables] == [1, 1, 2]
+    assert not any(table.highlighted for table in tables)
+
+
+def test_bits_per_dimension_of_other_levels_or_sizes_are_not_compared(tmp_path):
+    one = run(tmp_path / "one")
+    two = run(tmp_path / "two", metrics=MEASURED | {"levels": 256, "image_size": [32, 32], "bits_per_dim": 3.1})
+    table = section_of(run_report([one, two]), "Metrics").tables[0]
+    column = table.columns.index("bits per dimension")
+    assert not {(0, column), (1, column)} & set(table.highlighted)
+    assert (
+        "Values of bits per dimension are not comparable, because they differ in levels and image size."
+        in table.caption
+    )
+
+
+def test_runs_side_by_side_share_curves_a_slider_and_a_table_of_differing_fields(tmp_path):
+    one = run(tmp_path / "one", filters=8, epochs=3, grids=(1, 3), quality=QUALITY)
+    two = run(tmp_path / "two", filters=16, grids=(2,), quality=QUALITY | {"fid": 3.0})
+    page = run_report([one, two])
+    shared = {section.title: section for section in page.sections if section.part == "Side by side"}
+    assert list(shared) == ["Metrics", "Sample quality", "Training", "Samples", "Configs"]
+    assert [(each.title, list(each.frames)) for each in shared["Samples"].timelines] == [("one", [1, 3]), ("two", [2])]
+    assert shared["Samples"].epochs == [1, 2, 3]
+    assert shared["Sample quality"].tables[0].highlighted == {(1, 1), (0, 2), (1, 2)}
+    assert shared["Metrics"].tables[-1].rows == [["one", "1,234", "3", "2", "1.5"], ["two", "1,234", "", "2", ""]]
+    (configs,) = shared["Configs"].tables
+    assert configs.rows == [["model.num_filters", "8", "16"]]
+    assert configs.highlighted == {(0, 2)}
+    assert all(not section.timelines for section in page.sections if section.part in ("one", "two"))  # shown once
+    assert {part for part, _ in titles(page)} == {"Side by side", "one", "two"}
+
+
+def test_equal_configs_are_reported_as_equal(tmp_path):
+    page = run_report([run(tmp_path / "a" / "seed-0"), run(tmp_path / "b" / "seed-0")])
+    assert page.summary == "a/seed-0\nb/seed-0"
+    assert section_of(page, "Configs").text == "The configs are equal."
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_fit_a_narrow_window_and_share_the_slider(browser, tmp_path):
+    one = run(tmp_path / "one", quality=QUALITY, epochs=3, grids=(1, 3))
+    two = run(tmp_path / ("two" * 30), grids=(1, 2), filters=16)
+    tab = Tab(browser, run_report([one, two]), tmp_path, width=390)
+    assert tab.overflow() <= 0
+    assert tab.visible_epochs() == [3, 2]
+    tab.get_by_role("slider").press("Home")
+    assert tab.visible_epochs() == [1, 1]
+    tab.close()
+
+
+# Tables
+
+
+def test_calibration_is_shown_before_and_after_temperature_scaling():
     after = {"temperature": 1.53, "source": "fitted on zoo, validation", "nll": 0.7, "nll_interval": [0.5, 0.9]}
-    table = calibration_table(METRICS | {"nll_interval": [0.6, 1.2], "ece_if_calibrated": 0.1, "calibrated": after})
-    assert table.columns == ["posterior", "as it is", "at temperature 1.530"]
+    table = calibration_table(MEASURED | {"nll_interval": [0.6, 1.2], "ece_if_calibrated": 0.1, "calibrated": after})
+    assert table.columns == ["posterior", "uncalibrated", "at temperature 1.530"]
     assert table.rows[0] == ["negative log-likelihood (nats)", "0.900 [0.600, 1.200]", "0.700 [0.500, 0.900]"]
-    assert table.rows[2:] == [
-        ["expected calibration error", "0.120", ""],
-        ["error expected if calibrated", "0.100", ""],
-    ]
+    assert table.rows[2:] == [["expected calibration error", "0.120", ""], ["expected ECE if calibrated", "0.100", ""]]
     assert "fitted on zoo, validation" in table.caption
     assert calibration_table({"nll": None}) is None
 
 
-def test_quality_has_a_row_for_all_and_for_each_class_and_says_why_a_figure_is_missing():
+def test_sample_quality_has_a_row_for_all_samples_and_for_each_class_and_the_reason_of_a_missing_value():
     table = quality_table(QUALITY)
     assert table.rows == [
         ["all", "50", "8", "4.31", "0.0132 ± 0.0040", "0.960 [0.870, 0.990]"],
         ["ant", "25", "6", "5.00", "0.0200 ± 0.0100", "0.920"],
         ["<cow>", "25", "1", "", "", "1.000"],
     ]
-    assert table.caption.endswith("Read by the dedicated classifier 12ab34cd. one image")
+    assert table.caption.endswith("with the dedicated classifier 12ab34cd. one image")
     assert quality_table({}) is None
 
 
-def test_other_data_are_told_apart_by_each_score_with_its_interval():
-    scores = {"likelihood": {"auroc": 0.31, "auroc_interval": [0.2, 0.4], "n_inside": 8, "n_outside": 9}}
-    table = against_table(METRICS | {"against": {"data": "moon", "split": "all", "scores": scores}})
+def test_memorization_compares_samples_with_held_out_images():
+    table = memorization_table(QUALITY)
+    assert table.rows == [["pixels", "0.410", "0.390", "0.220", "0.030"]]
+    assert table.caption.endswith("Samples that equal a training image in every level: 0.")
+    assert memorization_table({}) is None
+
+
+def test_out_of_distribution_detection_has_a_row_for_each_score():
+    scores = {"likelihood": {"auroc": 0.31, "auroc_interval": [0.2, 0.4], "n_in_distribution": 8, "n_ood": 9}}
+    table = ood_table(MEASURED | {"ood": {"data": "moon", "split": "all", "scores": scores}})
     assert table.rows == [["likelihood", "0.310 [0.200, 0.400]"]]
-    assert table.caption.startswith("Images of moon, all, against those of zoo, test")
-    assert against_table(METRICS) is None
+    assert table.caption.startswith("Images of moon, all, compared with those of zoo, test.")
+    assert ood_table(MEASURED) is None
 
 
-def test_a_data_table_counts_splits_classes_and_duplicates():
+def test_the_data_are_counted_by_split_class_and_duplicates():
     def counts(cat, dog, unlabelled=0):
         return {"images": cat + dog + unlabelled, "per_class": {"cat": cat, "dog": dog}, "unlabelled": unlabelled}
 
@@ -292,23 +362,3 @@ def test_a_data_table_counts_splits_classes_and_duplicates():
         ["duplicates", "2", "1"],
     ]
     assert data_table({}) is None
-
-
-def test_a_picture_in_the_folder_that_has_a_drawing_beside_it_is_shown_as_the_drawing(tmp_path):
-    folder = run(tmp_path / "film", grids=(), figures=())
-    for suffix in (".png", ".svg"):
-        save_figure(curves(history(3)), folder / "figures" / f"reliability{suffix}")
-    (section,) = [s for s in run_report([folder]).sections if s.title == "Calibration"]
-    assert not section.pictures[0].is_print
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_runs_side_by_side_open_in_a_browser_and_move_together(browser, tmp_path, width, scheme):
-    one, two = run(tmp_path / "one", quality=QUALITY), run(tmp_path / ("two" * 30), grids=(1, 2), filters=16)
-    tab = Tab(browser, run_report([one, two]), tmp_path, width, scheme)
-    assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    assert tab.shown() == [3, 2]
-    tab.get_by_role("slider").press("Home")
-    assert tab.shown() == [1, 1]
-    tab.close()

@@ -5,69 +5,62 @@ from dataclasses import replace
 
 import pytest
 import torch
-from matplotlib.text import Text
-from networks import random_images, tiny_model
+from matplotlib.figure import Figure
+from measured import SHAPE, measurement, trained_pixelcnn
+from pages import Document
 
-from pixelbayes.checkpoints.checkpoint import Checkpoint
-from pixelbayes.data import Split
+from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.evaluation.history import write_history
-from pixelbayes.evaluation.measure import Measurement
-from pixelbayes.images.preprocessing import Preprocessing
-from pixelbayes.metrics.calibration import Calibration
-from pixelbayes.metrics.classification import Classification
-from pixelbayes.plots import confusion_matrix
-from pixelbayes.plots.overview import handful, pictures_of
-from pixelbayes.report import run_report
-from pixelbayes.report.predictions import prediction_rows
-from pixelbayes.report.results import clear_results, figures_of, write_results
+from pixelbayes.plots import PLOTS, Plot, confusion_matrix, registry
+from pixelbayes.report import one_run, run_report
+from pixelbayes.report.predictions import prediction_rows, submission_rows
+from pixelbayes.report.results import clear_results, metrics_of, write_results
 from pixelbayes.utils.files import csv_text
 
 NAMES = ("ant", "giant bee, striped", "<cow>")
+FOUND = measurement([0, 1, -1], [0, 2, 1], [0.9, 0.8, 0.7], NAMES)
+UNLABELLED = measurement([-1, -1], [0, 2], [0.9, 0.8], NAMES)
 
 
+@pytest.fixture
 def trained():
-    return Checkpoint(
-        network=tiny_model().float(),
-        class_names=NAMES,
-        preprocessing=Preprocessing(image_size=(8, 12), levels=5),
-        prior=(0.5, 0.25, 0.25),
-        about={"epoch": 7},
-    )
+    return replace(trained_pixelcnn(), class_names=NAMES, provenance=Provenance(epoch=7))
 
 
-def measurement(labels, predicted, sureness):
-    """Of images that are each predicted as told, with that probability, the rest shared by the others."""
-    posterior = ((1 - torch.tensor(sureness, dtype=torch.float64)) / 2)[:, None].repeat(1, 3)
-    posterior[range(len(labels)), predicted] = torch.tensor(sureness, dtype=torch.float64)
-    split = Split(
-        random_images(len(labels), tiny_model().config),
-        torch.tensor(labels),
-        tuple(f"image {index}" for index in range(len(labels))),
-    )
-    known = any(label >= 0 for label in labels)
-    return Measurement(
-        split=split,
-        log_prob=posterior.log() - 300,
-        log_posterior=posterior.log(),
-        bits_per_dim=1.5,
-        classification=Classification.of(torch.tensor(predicted), split.labels, NAMES) if known else None,
-        calibration=Calibration.of(posterior.log(), split.labels) if known else None,
-        images_per_second=10.0,
-    )
+@pytest.fixture
+def few_plots(monkeypatch):
+    """Only two plots, because drawing all takes seconds."""
+    few = {name: PLOTS[name] for name in ("samples", "confusion")}
+    monkeypatch.setattr(registry, "PLOTS", few)
+    monkeypatch.setattr(one_run, "PLOTS", few)
 
 
-def test_figures_say_what_must_be_known_to_compare_them():
-    found = figures_of(trained(), measurement([0, 1], [0, 2], [0.9, 0.8]), "folder:zoo", "test")
+def write(folder, trained, found, **more):
+    samples = torch.zeros(3, 2, *SHAPE.chw, dtype=torch.uint8)
+    return write_results(folder, trained, found, source="zoo", split="test", samples=samples, **more)
+
+
+def files_of(*names):
+    return {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
+
+
+def drawn(folder):
+    return {path.name for path in (folder / "figures").iterdir()}
+
+
+def test_metrics_contain_what_is_needed_to_compare_them(trained):
+    found = metrics_of(trained, measurement([0, 1], [0, 2], [0.9, 0.8], NAMES), "folder:zoo", "test")
     assert found["accuracy"] == 0.5
     assert (found["data"], found["split"], found["n"], found["epoch"]) == ("folder:zoo", "test", 2, 7)
     assert (found["levels"], found["image_size"], found["channels"], found["resize"]) == (5, [8, 12], 3, "crop")
+    assert found["parameters"] == trained.num_parameters
     assert json.loads(json.dumps(found)) == found | {"accuracy_interval": list(found["accuracy_interval"])} | {
         "confusion": [list(row) for row in found["confusion"]]
     }
 
 
-def test_predictions_have_a_row_for_each_image_with_every_class_and_survive_csv():
-    rows = prediction_rows(trained(), measurement([0, -1], [0, 2], [0.9, 0.8]))
+def test_predictions_have_a_row_for_each_image_with_every_class(trained):
+    rows = prediction_rows(trained, measurement([0, -1], [0, 2], [0.9, 0.8], NAMES))
     assert rows[0][:3] == ["image", "label", "predicted"]
     assert rows[0][3:6] == ["p(ant | x)", "p(giant bee, striped | x)", "p(<cow> | x)"]
     assert rows[1][:6] == ["image 0", "ant", "ant", "0.9", "0.05", "0.05"]
@@ -77,91 +70,70 @@ def test_predictions_have_a_row_for_each_image_with_every_class_and_survive_csv(
 
 
 @pytest.mark.parametrize(
-    ("labels", "predicted", "sureness", "count", "shown"),
-    [
-        ([0] * 8, [0] * 8, [0.9] * 8, 4, [0, 2, 4, 6]),  # no mistake: spread evenly
-        ([0] * 8, [0, 1, 0, 0, 1, 1, 0, 0], [0.9, 0.5, 0.9, 0.9, 0.8, 0.7, 0.9, 0.9], 4, [0, 2, 5, 4]),  # the surest
-        ([0] * 8, [1] * 8, [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.6], 8, [0, 1, 2, 3, 6, 7, 5, 4]),
-        ([-1] * 4, [1] * 4, [0.9] * 4, 2, [0, 2]),  # unknown is not wrong
-        ([0, 1], [0, 1], [0.9] * 2, 8, [0, 1]),
-        ([0], [1], [0.9], 8, [0]),
-    ],
+    ("names", "ids"),
+    [(("test/a.png", "test/b.png"), ["a.png", "b.png"]), (("x/a.png", "y/a.png"), ["x/a.png", "y/a.png"])],
 )
-def test_a_handful_is_spread_over_the_split_and_ends_with_the_surest_mistakes(
-    labels, predicted, sureness, count, shown
-):
-    assert handful(measurement(labels, predicted, sureness), count) == shown
+def test_a_submission_has_the_file_names_or_the_paths_if_file_names_are_not_unique(names, ids):
+    found = replace(UNLABELLED, split=replace(UNLABELLED.split, names=names))
+    assert submission_rows(found) == [["id", "label"], [ids[0], 0], [ids[1], 2]]
 
 
-def written(folder, found, **more):
-    samples = torch.zeros(3, 2, 3, 8, 12, dtype=torch.uint8)
-    return write_results(folder, trained(), found, source="zoo", split="test", samples=samples, **more)
-
-
-def pictures(folder):
-    return {path.name for path in (folder / "figures").iterdir()}
-
-
-def named(*names):
-    return {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
-
-
-def test_results_are_files_that_agree(tmp_path):
+def test_the_files_of_a_measurement_agree_and_the_page_shows_all_plots(trained, tmp_path):
     history = [{"epoch": 7, "train/bits_per_dim": 2.0, "val/bits_per_dim": 2.1, "val/accuracy": 0.5}]
     write_history(history, tmp_path / "history.csv")
     (tmp_path / "config.yaml").write_text("seed: 0")
-    found = measurement([0, 1, -1], [0, 2, 1], [0.9, 0.8, 0.7])
-    figures = written(tmp_path, found, command="pixelbayes train", facts={"device": "cpu"})
-    assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] == figures["accuracy"] == 0.5
+    metrics = write(tmp_path, trained, FOUND, command="pixelbayes train", facts={"device": "cpu"})
+    assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] == metrics["accuracy"] == 0.5
     (row,) = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
     assert (row["accuracy"], row["bits_per_dim"], row["data"]) == ("0.5", "1.5", "zoo")
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 4
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["command"] == "pixelbayes train"
     assert about["facts"].keys() == {"device", "torch", "Python"}
-    of_classes = ("confusion", "cosines", "explanations", "mistakes", "posteriors", "reliability", "risk_coverage")
-    drawn = (*of_classes, "curves", "samples")
-    assert pictures(tmp_path) == named(*drawn)
+    names = [name for name in PLOTS if name not in ("quality", "neighbours", "separation", "augmented")]
+    assert drawn(tmp_path) == files_of(*names)
     page = (tmp_path / "index.html").read_text()
-    assert page.count('src="data:image/') == len(drawn)
+    images = [image["alt"] for image in Document(page).all("img")]
+    assert images == [PLOTS[name].description for name in names]
     assert "&lt;cow&gt;" in page
     assert "seed: 0" in page
-    assert page == run_report([tmp_path]).html()
 
 
-def test_without_labels_and_history_there_is_no_confusion_and_no_curve(tmp_path):
-    assert written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))["accuracy"] is None
-    assert pictures(tmp_path) == named("cosines", "explanations", "posteriors", "samples")
+def test_a_new_plot_needs_a_function_and_an_entry(trained, tmp_path, few_plots, monkeypatch):
+    def entropies(overview):
+        log_p, figure = overview.measurement.log_posterior, Figure()
+        figure.add_subplot(xlabel="entropy in nats").hist((-log_p.exp() * log_p).sum(dim=1).numpy())
+        return figure
+
+    plot = Plot(section="Uncertainty", description="A histogram.", caption="Entropies.", draw=entropies)
+    monkeypatch.setitem(registry.PLOTS, "entropies", plot)
+    write(tmp_path, trained, FOUND)
+    assert files_of("entropies") < drawn(tmp_path)
+    (section,) = [each for each in run_report([tmp_path]).sections if each.title == "Uncertainty"]
+    assert [(each.description, each.caption) for each in section.pictures] == [("A histogram.", "Entropies.")]
+    page = Document((tmp_path / "index.html").read_text())
+    assert "A histogram." in [image["alt"] for image in page.all("img")]
+    assert "Entropies." in page.text
+
+
+@pytest.mark.usefixtures("few_plots")
+def test_plots_of_an_earlier_measurement_are_removed(trained, tmp_path):
+    more = {"separation": confusion_matrix(FOUND.classification), "augmented": None}
+    write(tmp_path, trained, FOUND, plots=more)
+    assert drawn(tmp_path) == files_of("samples", "confusion", "separation")
+    assert write(tmp_path, trained, UNLABELLED)["accuracy"] is None
+    assert (tmp_path / "index.html").read_text() == run_report([tmp_path]).html()
+    assert drawn(tmp_path) == files_of("samples")
     assert "Accuracy" not in (tmp_path / "index.html").read_text()
 
 
-def test_pictures_of_an_earlier_measurement_do_not_stay(tmp_path):
-    more = {"separation": confusion_matrix(measurement([0, 1], [0, 2], [0.9, 0.8]).classification), "augmented": None}
-    written(tmp_path, measurement([0, 1], [0, 2], [0.9, 0.8]), figures=more)
-    assert named("separation", "confusion") < pictures(tmp_path)
-    written(tmp_path, measurement([-1, -1], [0, 2], [0.9, 0.8]))
-    assert pictures(tmp_path) == named("cosines", "explanations", "posteriors", "samples")
-
-
-@pytest.mark.parametrize(
-    ("combine", "heading"),
-    [("density", "   log p(x | c) in nats"), ("mean", "mean log p(x | c) of the readings in nats")],
-)
-def test_beside_a_belief_stands_what_it_follows_from(combine, heading):
-    found = measurement([0, 1], [0, 2], [0.9, 0.8])
-    readings = found.log_posterior - 41.5  # the images' densities are others
-    figure = pictures_of(trained(), replace(found, evidence=readings, combine=combine), None, [])["posteriors"]
-    shown = [text.get_text() for text in figure.findobj(Text)]
-    assert {f"{nats:.1f}" for nats in readings.flatten().tolist()} <= set(shown)
-    assert any(heading in text for text in shown)
-
-
-def test_clearing_removes_results_and_nothing_else(tmp_path):
-    written(tmp_path, measurement([0, 1], [0, 2], [0.9, 0.8]), more={"against": None})
-    for mine in ("samples/ant-0000.png", "notes.txt", "figures/notes.txt"):
-        (tmp_path / mine).parent.mkdir(exist_ok=True)
-        (tmp_path / mine).write_text("mine")
+@pytest.mark.usefixtures("few_plots")
+def test_clearing_removes_only_the_results(trained, tmp_path):
+    write(tmp_path, trained, FOUND, more={"ood": None})
+    kept = {"samples/ant-0000.png", "notes.txt", "figures/notes.txt"}
+    for name in kept:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
     clear_results(tmp_path)
-    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {"samples/ant-0000.png", "notes.txt", "figures/notes.txt"}
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()} == kept
     clear_results(tmp_path / "nowhere")

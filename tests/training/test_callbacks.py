@@ -1,17 +1,18 @@
-import os
 import signal
 
 import pytest
 import torch
-from runs import tiny_module
+from runs import sending, tiny_module
 
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.evaluation.history import HISTORY, best_row, read_history
-from pixelbayes.training.callbacks import RESUME
+from pixelbayes.checkpoints.provenance import Provenance
+from pixelbayes.evaluation.history import best_row, read_history
+from pixelbayes.training.callbacks import NOT_METRICS
 from pixelbayes.training.fit import fit
 from pixelbayes.training.module import TrainingModule
-from pixelbayes.training.objectives import generative
+from pixelbayes.training.objectives import likelihood_loss
 from pixelbayes.utils.errors import InterruptedRunError
+from pixelbayes.utils.run_folder import RunFolder
 
 NAN = float("nan")
 
@@ -21,94 +22,95 @@ def rows(*bits_and_accuracy):
 
 
 @pytest.mark.parametrize(
-    ("select_by", "table", "best"),
+    ("monitor", "table", "best"),
     [
         ("bits_per_dim", [(3.0, 0.9), (2.0, 0.1), (2.5, 0.5)], 1),
-        ("bits_per_dim", [(3.0, 0.1), (2.0, 0.1), (2.0, 0.9)], 1),  # of equals the first
+        ("bits_per_dim", [(3.0, 0.1), (2.0, 0.1), (2.0, 0.9)], 1),  # the first of equal rows
         ("accuracy", [(3.0, 0.5), (2.0, 0.4), (9.0, 0.9)], 2),
-        ("accuracy", [(3.0, 0.5), (2.0, 0.5), (2.5, 0.4)], 1),  # of equal accuracy, fewer bits
+        ("accuracy", [(3.0, 0.5), (2.0, 0.5), (2.5, 0.4)], 1),  # fewer bits at equal accuracy
         ("accuracy", [(2.0, 0.5), (2.0, 0.5)], 0),
-        ("accuracy", [(3.0, NAN), (2.0, NAN), (2.5, NAN)], 1),  # no labels: by bits
+        ("accuracy", [(3.0, NAN), (2.0, NAN), (2.5, NAN)], 1),  # bits if there are no labels
     ],
 )
-def test_the_best_epoch_is_the_one_found_by_hand(select_by, table, best):
+def test_the_best_epoch_of_a_history_is_the_one_found_by_hand(monitor, table, best):
     table = rows(*table)
-    assert best_row(table, select_by) is table[best]
+    assert best_row(table, monitor) is table[best]
 
 
-@pytest.mark.parametrize(("select_by", "best"), [("bits_per_dim", 2), ("accuracy", 3)])
-def test_best_holds_the_weights_of_the_best_epoch_and_last_of_the_last(select_by, best, tmp_path, monkeypatch):
-    script = rows((3.0, 0.5), (2.0, 0.6), (2.5, 0.7), (2.2, 0.7), (2.2, 0.6))
-    script[3]["val/bits_per_dim"] = 2.6  # as accurate as the third, in more bits
-    epochs = []  # the average at the end of each
-    measure = TrainingModule.epoch_figures
+@pytest.mark.parametrize(("monitor", "best"), [("bits_per_dim", 2), ("accuracy", 1)])
+def test_the_best_and_the_last_weights_are_saved_with_their_provenance(monitor, best, tmp_path, monkeypatch):
+    script = rows((2.2, 0.6), (2.0, 0.5), (2.6, NAN))
+    biases = []  # of the average at the end of each epoch
+    epoch_metrics = TrainingModule.epoch_metrics
 
     def scripted(module):
-        epochs.append(module.average.to_params.bias.detach().float())
-        return measure(module) | script[len(epochs) - 1]
+        biases.append(module.average.to_params.bias.detach().float())
+        return epoch_metrics(module) | script[len(biases) - 1]
 
-    monkeypatch.setattr(TrainingModule, "epoch_figures", scripted)
-    fit(tiny_module(epochs=5, select_by=select_by), tmp_path, {"command": "none"})
-    for name, epoch in ((checkpoint.BEST, best), (checkpoint.LAST, 5)):
-        kept = checkpoint.load(tmp_path / name)
-        assert torch.equal(kept.network.to_params.bias, epochs[epoch - 1])
-        assert not torch.equal(epochs[epoch - 1], epochs[epoch - 2])
-        assert kept.about["epoch"] == epoch
-        assert kept.about["val/accuracy"] == script[epoch - 1]["val/accuracy"]
-        assert (kept.about["selected_by"], kept.about["command"]) == (select_by, "none")
+    monkeypatch.setattr(TrainingModule, "epoch_metrics", scripted)
+    folder, config = RunFolder(tmp_path), {"training": {"epochs": 3}}
+    provenance = Provenance(command="pixelbayes train", config=config)
+    history = fit(tiny_module(epochs=3, monitor=monitor), tmp_path, provenance)
+    assert len({str(bias.tolist()) for bias in biases}) == 3  # the weights of all epochs differ
+    for path, epoch in ((folder.best, best), (folder.last, 3)):
+        trained = checkpoint.load(path)
+        assert torch.equal(trained.network.to_params.bias, biases[epoch - 1])
+        provenance = trained.provenance
+        assert (provenance.command, provenance.config) == ("pixelbayes train", config)
+        assert (provenance.epoch, provenance.monitor) == (epoch, monitor)
+        row = {name: value for name, value in history[epoch - 1].items() if name not in NOT_METRICS}
+        if epoch == 3:
+            del row["val/accuracy"]  # NaN
+        assert provenance.metrics == row
+        assert provenance.metrics["val/bits_per_dim"] == script[epoch - 1]["val/bits_per_dim"]
 
 
-def test_history_has_a_row_for_each_epoch_on_disk_as_in_memory(tmp_path):
-    kept = fit(tiny_module(epochs=3), tmp_path, {})
-    assert [(row["epoch"], row["step"]) for row in kept] == [(1, 3), (2, 6), (3, 9)]
-    assert read_history(tmp_path / HISTORY) == kept
+def test_a_run_writes_a_row_per_epoch_and_sample_grids_every_n_epochs_and_after_the_last(tmp_path):
+    history = fit(tiny_module(epochs=3, sample_every=2, samples_per_class=1), tmp_path)
+    assert [(row["epoch"], row["step"]) for row in history] == [(1, 3), (2, 6), (3, 9)]
+    assert read_history(RunFolder(tmp_path).history) == history
     assert read_history(tmp_path / "none.csv") == []
+    grids = sorted(path.name for path in RunFolder(tmp_path).samples.iterdir())
+    assert grids == ["epoch-0002.png", "epoch-0003.png"]
 
 
-def test_sample_grids_come_every_n_epochs_and_after_the_last(tmp_path):
-    fit(tiny_module(epochs=5, sample_every=2, samples_per_class=1), tmp_path, {})
-    found = sorted(path.name for path in (tmp_path / "samples").iterdir())
-    assert found == ["epoch-0002.png", "epoch-0004.png", "epoch-0005.png"]
+def test_training_stops_after_the_epoch_that_exceeds_the_time_limit(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("pixelbayes.training.callbacks.time.monotonic", lambda: clock[0])
+
+    def objective(network, batch, key):
+        clock[0] += 1.0  # a step takes a second, an epoch three
+        return likelihood_loss(network, batch, key)
+
+    assert len(fit(tiny_module(objective, epochs=9, max_seconds=5.0), tmp_path)) == 2
 
 
 @pytest.mark.parametrize(("minutes", "saved"), [(0.0, [False, True, True]), (10.0, [False, False, False])])
-def test_within_an_epoch_the_state_is_saved_as_often_as_asked(minutes, saved, tmp_path):
+def test_within_an_epoch_the_state_is_saved_at_the_configured_interval(minutes, saved, tmp_path):
     found = []
 
     def objective(network, batch, key):
-        found.append((tmp_path / RESUME).is_file())
-        return generative(network, batch, key)
+        found.append(RunFolder(tmp_path).resume.is_file())
+        return likelihood_loss(network, batch, key)
 
-    fit(tiny_module(objective, epochs=1, checkpoint_minutes=minutes), tmp_path, {})
+    fit(tiny_module(objective, epochs=1, checkpoint_minutes=minutes), tmp_path)
     assert found == saved
-    assert (tmp_path / RESUME).is_file()  # at the epoch's end in any case
-
-
-def asking(number, times=1, step=2):
-    """The objective of a run that is sent a signal in a step of it, the second if not told."""
-    calls = []
-
-    def objective(network, batch, key):
-        calls.append(1)
-        if len(calls) == step:
-            for _ in range(times):
-                os.kill(os.getpid(), number)
-        return generative(network, batch, key)
-
-    return objective
+    assert RunFolder(tmp_path).resume.is_file()  # always saved at the end of an epoch
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_run_at_the_steps_end_with_its_state_saved(number, tmp_path):
+def test_a_signal_stops_the_run_after_the_step_and_saves_its_state(number, tmp_path):
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(InterruptedRunError, match=f"train --out {tmp_path} --resume` goes on") as stopped:
-        fit(tiny_module(asking(number)), tmp_path, {})
-    assert stopped.value.signal == number
-    assert torch.load(tmp_path / RESUME, weights_only=False)["global_step"] == 2
+    with pytest.raises(
+        InterruptedRunError, match=f"resume it with `pixelbayes train --out {tmp_path} --resume`"
+    ) as stop:
+        fit(tiny_module(sending(number)), tmp_path)
+    assert stop.value.signal == number
+    assert torch.load(RunFolder(tmp_path).resume, weights_only=False)["global_step"] == 2
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_second_signal_stops_the_run_at_once(tmp_path):
     with pytest.raises(InterruptedRunError):
-        fit(tiny_module(asking(signal.SIGINT, times=2)), tmp_path, {})
-    assert not (tmp_path / RESUME).exists()
+        fit(tiny_module(sending(signal.SIGINT, times=2)), tmp_path)
+    assert not RunFolder(tmp_path).resume.exists()

@@ -1,101 +1,82 @@
 import csv
 import math
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
-from runs import CLASSES, tiny_images, tiny_module, train
-from test_callbacks import asking
+from launched import MeanColour
+from networks import tiny_model
+from runs import CLASSES, sending, tiny_images, tiny_module, train
 
-from pixelbayes.evaluation.history import HISTORY, read_history
+from pixelbayes.evaluation.history import read_history
 from pixelbayes.evaluation.sample_quality import measure_quality
-from pixelbayes.inference import sample_classes
+from pixelbayes.inference import SamplingConfig, sample_classes
 from pixelbayes.training.fit import fit
 from pixelbayes.training.sample_quality import QualityCheck
 from pixelbayes.utils.errors import InterruptedRunError
+from pixelbayes.utils.run_folder import RunFolder
 
-COLUMNS = [f"quality/{measure}{of}" for of in ("", *(f"/{name}" for name in CLASSES)) for measure in ("fid", "kid")]
-
-
-class MeanColour:
-    """An extractor of three features."""
-
-    name, dims = "mean-colour", 3
-
-    def __call__(self, pixels, levels, track=None):
-        return pixels.double().mean(dim=(2, 3)) / (levels - 1)
+COLUMNS = [f"quality/{metric}{name}" for name in ("", *(f"/{name}" for name in CLASSES)) for metric in ("fid", "kid")]
 
 
-def check(every=2, count=3, reference=None):
-    return QualityCheck(
-        MeanColour(), reference or tiny_images(validation=12).split("validation"), CLASSES, every, count, 7
-    )
+def check(every=1, count=3, num_reference=12):
+    reference = tiny_images(validation=num_reference).split("validation")
+    return QualityCheck(MeanColour(), reference, CLASSES, every, SamplingConfig(count=count, seed=7))
 
 
-def figures(row):
+def quality(row):
     return {name: value for name, value in row.items() if name.startswith("quality/")}
 
 
-def test_every_second_epoch_and_the_last_are_measured_and_the_others_are_nan(tmp_path):
-    kept = fit(tiny_module(epochs=5), tmp_path, {}, check(every=2))
-    assert [list(figures(row)) for row in kept] == [COLUMNS] * 5
-    for number, row in enumerate(kept, 1):
-        measured = number in (2, 4, 5)
-        assert [math.isfinite(value) for value in figures(row).values()] == [measured] * 8
-    for row, written in zip(kept, read_history(tmp_path / HISTORY), strict=True):
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """A run of three epochs that is checked after the second and the third."""
+    module, run = tiny_module(epochs=3), tmp_path_factory.mktemp("checked")
+    return SimpleNamespace(module=module, history=fit(module, run, quality_check=check(every=2)), run=run)
+
+
+def test_every_second_epoch_and_the_last_are_checked_and_the_others_have_nan(checked):
+    assert [list(quality(row)) for row in checked.history] == [COLUMNS] * 3
+    assert all(math.isnan(value) for value in quality(checked.history[0]).values())
+    assert all(math.isfinite(value) for row in checked.history[1:] for value in quality(row).values())
+    for row, written in zip(checked.history, read_history(RunFolder(checked.run).history), strict=True):
         assert written == pytest.approx(row, nan_ok=True)
 
 
-def test_figures_are_those_of_the_samples_of_the_averaged_weights(tmp_path):
-    module, quality = tiny_module(epochs=1), check(every=1, count=4)
-    (row,) = fit(module, tmp_path, {}, quality)
-    samples = sample_classes(module.average, range(3), 4, seed=7)
-    found = measure_quality(samples, 5, CLASSES, reference=quality.reference, reference_name="", extractor=MeanColour())
-    expected = {"": found.overall, **{f"/{name}": distance for name, distance in found.per_class.items()}}
-    for of, distance in expected.items():
-        assert row[f"quality/fid{of}"] == pytest.approx(distance.fid)
-        assert row[f"quality/kid{of}"] == pytest.approx(distance.kid)
+def test_the_metrics_are_those_of_samples_from_the_averaged_weights(checked):
+    samples = sample_classes(checked.module.average, range(3), SamplingConfig(count=3, seed=7))
+    reference = check().reference
+    found = measure_quality(samples, 5, CLASSES, reference=reference, reference_name="", extractor=MeanColour())
+    for name, distance in {"": found.overall, **{f"/{name}": each for name, each in found.per_class.items()}}.items():
+        assert checked.history[-1][f"quality/fid{name}"] == pytest.approx(distance.fid)
+        assert checked.history[-1][f"quality/kid{name}"] == pytest.approx(distance.kid)
 
 
-def test_measuring_samples_does_not_change_what_is_learnt(tmp_path):
-    plain, measured = tiny_module(epochs=2), tiny_module(epochs=2)
-    fit(plain, tmp_path / "plain", {})
-    fit(measured, tmp_path / "measured", {}, check(every=1))
-    assert all(map(torch.equal, plain.network.state_dict().values(), measured.network.state_dict().values()))
-
-
-def test_a_resumed_run_goes_on_with_its_figures(tmp_path):
-    whole = fit(tiny_module(epochs=3), tmp_path / "whole", {}, check(every=1))
+def test_checking_samples_does_not_change_training_and_a_resumed_run_has_the_same_metrics(checked, tmp_path):
     with pytest.raises(InterruptedRunError):
-        fit(tiny_module(asking(signal.SIGINT, step=5), epochs=3), tmp_path / "stopped", {}, check(every=1))
-    assert len(read_history(tmp_path / "stopped" / HISTORY)) == 1
-    resumed = fit(tiny_module(epochs=3), tmp_path / "stopped", {}, check(every=1))
-    assert list(map(figures, resumed)) == list(map(figures, whole))
-    assert len({row["quality/fid"] for row in whole}) == 3
+        fit(tiny_module(sending(signal.SIGINT, step=8), epochs=3), tmp_path, quality_check=check(every=2))  # in epoch 3
+    resumed = tiny_module(epochs=3)
+    history = fit(resumed, tmp_path, quality_check=check(every=2))
+    assert list(map(str, map(quality, history))) == list(map(str, map(quality, checked.history)))  # NaN equals NaN
+    assert quality(history[1]) != quality(history[2])
+    assert all(map(torch.equal, resumed.network.state_dict().values(), checked.module.network.state_dict().values()))
+
+
+def test_a_metric_that_cannot_be_computed_is_nan():
+    few = check(count=2, num_reference=2).metrics(tiny_model(), epoch=1, epochs=1)  # one image of two classes each
+    assert math.isfinite(few["quality/fid"])
+    assert all(math.isnan(few[f"quality/fid/{name}"]) for name in CLASSES)
+    assert math.isnan(check(count=1).metrics(tiny_model(), epoch=1, epochs=1)["quality/fid/cat"])
 
 
 @pytest.mark.slow
-def test_of_several_processes_one_measures_and_the_figures_are_those_of_one_alone(tmp_path):
-    (alone,) = fit(tiny_module(epochs=1), tmp_path / "alone", {}, check(every=1))
-    (shared,) = fit(tiny_module(epochs=1, devices=2), tmp_path / "shared", {}, check(every=1))
-    assert list(figures(shared)) == COLUMNS
-    assert figures(shared) == pytest.approx(figures(alone), rel=1e-3, abs=1e-4)
-
-
-def test_what_cannot_be_measured_is_nan_and_training_goes_on(tmp_path):
-    reference = tiny_images(validation=2).split("validation")  # none of the third class, and one of each other
-    (row,) = fit(tiny_module(epochs=1), tmp_path / "few", {}, check(every=1, count=2, reference=reference))
-    assert math.isfinite(row["quality/fid"])
-    assert all(math.isnan(row[f"quality/fid/{name}"]) for name in CLASSES)
-    alone = fit(tiny_module(epochs=2), tmp_path / "one", {}, check(every=1, count=1))
-    assert [math.isnan(row["quality/fid/cat"]) for row in alone] == [True, True]
-
-
-def test_a_run_that_asks_for_quality_has_it_in_its_history_and_on_its_page(pictures, tmp_path, quick_recipe):
-    asked = ("--quality_every", 2, "--quality_samples", 3, "--epochs", 3, "--samples_per_class", 1)
-    assert train(pictures, tmp_path, *asked) == 0
-    with (tmp_path / "history.csv").open(newline="") as file:
+def test_a_run_with_fid_every_has_the_metrics_in_its_history_and_in_its_report(pictures, tmp_path, quick_recipe):
+    options = ("--fid-every", 2, "--fid-samples", 3, "--epochs", 3, "--samples-per-class", 1, "--sample-every", 0)
+    assert train(pictures, tmp_path, *options) == 0
+    folder = RunFolder(tmp_path)
+    with folder.history.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["quality/fid/owl"] == "nan" for row in rows] == [True, False, False]
-    assert {path.name for path in (tmp_path / "figures").iterdir()} >= {"quality.png", "quality.svg"}
-    assert "data:image" in (tmp_path / "index.html").read_text()
+    assert {path.name for path in folder.figures.iterdir()} >= {"quality.png", "quality.svg"}
+    assert "data:image" in folder.page.read_text()

@@ -1,17 +1,19 @@
 import os
+import sys
+from dataclasses import dataclass
 
 import pytest
 
-from pixelbayes.utils.files import cache_folder, replacing, write_text
+from pixelbayes.utils.files import cache_folder, from_json, replacing, write_text
 
 
-def test_a_file_appears_whole_with_its_folders(tmp_path):
+def test_writing_creates_missing_folders_and_leaves_no_other_file(tmp_path):
     write_text(tmp_path / "a" / "b" / "note.txt", "é\n")
     assert (tmp_path / "a" / "b" / "note.txt").read_bytes() == "é\n".encode()
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["note.txt"]
 
 
-def test_the_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "note.txt"
     path.write_text("old")
     with replacing(path) as temporary:
@@ -20,13 +22,13 @@ def test_the_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "note.txt"
     path.write_text("old")
 
     def fail():
         with replacing(path) as temporary:
-            temporary.write_text("ha")
+            temporary.write_text("ne")
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
@@ -35,15 +37,15 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_temporary_file_has_the_suffix_that_tells_the_format(tmp_path):
+def test_the_temporary_file_has_the_same_folder_and_suffix(tmp_path):
     with replacing(tmp_path / "figure.png") as temporary:
         assert temporary.suffix == ".png"
         assert temporary.parent == tmp_path
         temporary.touch()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
-def test_those_may_read_a_file_whom_the_umask_lets(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="file permissions are those of POSIX")
+def test_the_permissions_follow_the_umask(tmp_path):
     (tmp_path / "plain").touch()
     with replacing(tmp_path / "file") as temporary:
         temporary.unlink()
@@ -52,10 +54,37 @@ def test_those_may_read_a_file_whom_the_umask_lets(tmp_path):
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_the_cache_lies_where_caches_lie(monkeypatch, tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other cache folders")
+def test_the_cache_folder_is_that_of_the_variable_or_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("PIXELBAYES_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
     monkeypatch.delenv("PIXELBAYES_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "pixelbayes"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "pixelbayes"
+
+
+@dataclass(frozen=True)
+class Inner:
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outer:
+    one: Inner | None = None
+    several: tuple[Inner, ...] = ()
+    pair: tuple[int, int] | None = None
+
+
+def test_nested_json_becomes_nested_dataclasses_and_tuples():
+    values = {"one": {"sizes": [1, 2]}, "several": [{"sizes": []}, {"sizes": [3]}], "pair": [4, 5]}
+    assert from_json(Outer, values) == Outer(Inner((1, 2)), (Inner(()), Inner((3,))), (4, 5))
+    assert from_json(Outer, {"one": None, "pair": None}) == Outer()
+
+
+@pytest.mark.parametrize("values", [{"one": [1]}, {"one": 3}, {"several": [1]}, {"one": {}}, {"two": 1}])
+def test_json_of_another_form_is_a_type_error(values):
+    with pytest.raises(TypeError):
+        from_json(Outer, values)

@@ -11,7 +11,7 @@ def key(seed=0, stream="dropout", step=0, index=INDEX):
     return Key.of(seed, stream, step, index)
 
 
-def test_the_bits_are_those_of_splitmix64():
+def test_the_bits_agree_with_published_values_of_splitmix64():
     published = [
         6457827717110365317,
         3203168211198807973,
@@ -23,20 +23,20 @@ def test_the_bits_are_those_of_splitmix64():
     assert [word % 2**64 for word in words] == published
 
 
-def test_an_image_meets_the_same_numbers_in_a_batch_of_any_size_and_order():
+def test_the_numbers_of_an_image_do_not_depend_on_the_size_and_order_of_its_batch():
     among_others = key(index=torch.tensor([3, 40, 7])).uniform(2, 5)
     alone = key(index=torch.tensor([7])).uniform(2, 5)
     assert torch.equal(among_others[2:], alone)
     assert torch.equal(key().uniform(2, 5)[7:8], alone)
 
 
-def test_seed_stream_step_and_image_each_give_another_key():
+def test_each_seed_stream_step_and_image_has_a_different_key():
     keys = [key(seed, stream, step) for seed in SEEDS for stream in ("dropout", "sampling") for step in (0, 1, 2)]
     states = torch.cat([one.state for one in keys])
     assert len(states.unique()) == len(SEEDS) * 2 * 3 * len(INDEX)
 
 
-def test_each_word_folds_into_another_key_and_the_same_word_into_the_same():
+def test_folding_different_words_gives_different_keys_and_the_same_word_the_same_key():
     states = torch.stack([key().fold(word).state for word in (0, 1, 2, 1000, -1)])
     assert len(states.unique()) == states.numel()
     assert torch.equal(states[1], key().fold(1).state)
@@ -49,14 +49,14 @@ def test_numbers_are_uniform(seed, dtype):
     assert uniform.min() >= 0
     assert uniform.max() < 1
     steps = torch.arange(1, len(uniform) + 1) / len(uniform)
-    distance = (uniform.sort().values - steps).abs().max()  # Kolmogorov and Smirnov's
+    distance = (uniform.sort().values - steps).abs().max()  # the statistic of Kolmogorov and Smirnov
     assert distance < 1.95 / len(uniform) ** 0.5  # exceeded by one seed in a thousand
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_streams_of_different_images_seeds_and_words_are_uncorrelated(seed):
     keys = [key(seed), key(seed ^ 1), key(seed, "sampling"), key(seed, step=1), key(seed).fold(0), key(seed).fold(1)]
-    numbers = torch.cat([one.uniform(1000, dtype=torch.float64) for one in keys])  # a row for each image of each
+    numbers = torch.cat([one.uniform(1000, dtype=torch.float64) for one in keys])  # one row per image and key
     correlation = torch.corrcoef(numbers).fill_diagonal_(0)
     assert correlation.abs().max() < 6 / 1000**0.5  # six standard deviations, of 45 000 pairs
 
@@ -67,7 +67,7 @@ def test_successive_numbers_of_a_stream_are_uncorrelated():
         assert (numbers[:, lag:] * numbers[:, :-lag]).mean() * 12 < 5 / numbers.numel() ** 0.5
 
 
-def test_float32_noise_is_float64_noise_cut_to_24_bits():
+def test_a_float32_number_is_the_float64_number_truncated_to_24_bits():
     fine, coarse = key().uniform(7, 3, dtype=torch.float64), key().uniform(7, 3)
     assert torch.equal((fine * 2**24).floor() / 2**24, coarse.double())
 
@@ -83,7 +83,7 @@ def test_numbers_are_normal(seed, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_extreme_uniform_numbers_give_normal_ones_that_are_finite_and_opposite(dtype, monkeypatch):
+def test_the_smallest_and_the_largest_uniform_number_give_finite_and_opposite_normal_numbers(dtype, monkeypatch):
     largest = 1 - 2.0 ** (-53 if dtype == torch.float64 else -24)
     monkeypatch.setattr(Key, "uniform", lambda self, *shape, dtype: torch.tensor([0.0, 0.5, largest], dtype=dtype))
     low, middle, high = key().normal(3, dtype=dtype).tolist()
@@ -92,24 +92,20 @@ def test_the_extreme_uniform_numbers_give_normal_ones_that_are_finite_and_opposi
     assert 0 < middle < 1e-6
 
 
-def test_normal_noise_does_not_depend_on_the_rest_of_the_batch():
-    assert torch.equal(key().normal(3, 5)[7:8], key(index=torch.tensor([7])).normal(3, 5))
-
-
-def test_normal_numbers_may_be_asked_for_in_half_precision():
+def test_normal_numbers_in_half_precision_are_rounded_from_float32():
     assert torch.equal(key().normal(9, dtype=torch.bfloat16), key().normal(9).bfloat16())
 
 
 @pytest.mark.parametrize("probability", [0.0, 1e-6, 0.1, 0.5, 0.9, 1 - 1e-6, 1.0])
-def test_keep_is_true_with_the_probability_asked(probability):
-    for kept in key().keep(probability, 3, 333, 5):
-        assert kept.shape == (50, 3, 333, 5)
-        deviation = (probability * (1 - probability) / kept.numel()) ** 0.5
-        assert abs(kept.double().mean() - probability) <= 4 * deviation + 2**-17
+def test_masks_are_1_with_the_given_probability(probability):
+    for mask in key().keep(probability, 3, 333, 5):
+        assert mask.shape == (50, 3, 333, 5)
+        deviation = (probability * (1 - probability) / mask.numel()) ** 0.5
+        assert abs(mask.double().mean() - probability) <= 4 * deviation + 2**-17
 
 
-def test_the_two_masks_and_neighbouring_places_images_steps_and_streams_are_independent():
-    first, second = (kept.double() for kept in key().keep(0.5, 400, 5))
+def test_masks_of_neighbouring_positions_images_steps_and_streams_and_the_two_masks_are_independent():
+    first, second = (mask.double() for mask in key().keep(0.5, 400, 5))
     others = [second, first.roll(1, dims=1), first.roll(1, dims=2), first.roll(1, dims=0)]
     others += [changed.keep(0.5, 400, 5)[0].double() for changed in (key(step=1), key(stream="b"), key().fold(0))]
     for other in others:
@@ -117,18 +113,20 @@ def test_the_two_masks_and_neighbouring_places_images_steps_and_streams_are_inde
         assert abs(agreement - 0.5) < 4 * 0.5 / first.numel() ** 0.5
 
 
-def test_a_mask_does_not_depend_on_the_rest_of_the_batch():
-    together, alone = key().keep(0.5, 3, 5), key(index=torch.tensor([7])).keep(0.5, 3, 5)
-    assert all(torch.equal(some[7:8], one) for some, one in zip(together, alone, strict=True))
+def test_normal_numbers_and_masks_do_not_depend_on_the_rest_of_the_batch():
+    one = key(index=torch.tensor([7]))
+    together = (key().normal(3, 5), *key().keep(0.5, 3, 5))
+    alone = (one.normal(3, 5), *one.keep(0.5, 3, 5))
+    assert all(torch.equal(some[7:8], single) for some, single in zip(together, alone, strict=True))
 
 
-def test_a_permutation_holds_every_image_once_and_changes_with_epoch_seed_and_stream():
+def test_a_permutation_contains_every_image_once_and_depends_on_epoch_seed_and_stream():
     first = permutation(0, "order", 0, 100)
     assert torch.equal(first.sort().values, torch.arange(100))
     assert torch.equal(first, permutation(0, "order", 0, 100))
     for other in (permutation(0, "order", 1, 100), permutation(1, "order", 0, 100), permutation(0, "views", 0, 100)):
-        assert (first == other).sum() < 10  # two random orders share one place on average
+        assert (first == other).sum() < 10  # two random orders agree in one position on average
 
 
-def test_nothing_can_be_permuted():
+def test_a_permutation_may_be_empty():
     assert permutation(0, "order", 0, 0).tolist() == []

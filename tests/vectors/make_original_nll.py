@@ -1,10 +1,10 @@
-"""Makes original_nll.npz: images, network outputs and the nll that the authors' formula gives them, in float64.
+"""Writes original_nll.npz: images, network outputs and the nll of the authors' formula for them, in float64.
 
-The formula is `discretized_mix_logistic_loss` of https://github.com/openai/pixel-cnn, written down anew in numpy,
-channels last as there. It has two thresholds, which decide which level is an end and when a bin is replaced by the
-density at its middle; the numbers here stay clear of both.
+The formula is `discretized_mix_logistic_loss` of https://github.com/openai/pixel-cnn, rewritten in numpy, with channels
+last as there. It has two thresholds: one decides which levels are the ends, the other one when the density at the
+middle of a bin replaces its mass. The images and outputs here stay clear of both.
 
-Run from the repository root: python tests/vectors/make_original_nll.py
+Run from the root of the repository: python tests/vectors/make_original_nll.py
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def log_sum_exp(z):
 
 
 def original_nll(x, params):
-    """Nats per image, (B,), of x in [-1, 1], (B, H, W, 3), under params, (B, H, W, 10K)."""
+    """Nll of images x in [-1, 1], (B, H, W, 3), with parameters (B, H, W, 10K): (B,), in nats."""
     k = params.shape[-1] // 10
     logits, rest = params[..., :k], params[..., k:].reshape(*x.shape, 3 * k)
     means, log_scales, coeffs = rest[..., :k], np.maximum(rest[..., k : 2 * k], -7), np.tanh(rest[..., 2 * k :])
@@ -40,7 +40,7 @@ def original_nll(x, params):
     plus, minus = np.exp(-log_scales) * (centred + 1 / 255), np.exp(-log_scales) * (centred - 1 / 255)
     mass = sigmoid(plus) - sigmoid(minus)
     inside = (x >= -0.999) & (x <= 0.999)
-    assert mass[np.broadcast_to(inside, mass.shape)].min() > 1e-5, "a bin fell below the threshold"
+    assert mass[np.broadcast_to(inside, mass.shape)].min() > 1e-5, "the mass of a bin is below the threshold"
     log_probs = np.where(x < -0.999, plus - softplus(plus), np.where(x > 0.999, -softplus(minus), np.log(mass)))
     weighted = log_probs.sum(axis=-2) + logits - log_sum_exp(logits)[..., None]
     return -log_sum_exp(weighted).sum(axis=(1, 2))
@@ -55,7 +55,7 @@ def main():
     params = spread * np.choose(kind, [1.0, 0.3, 0.3, 0.5]) - 0.3 * (kind == 2)
     params = params.astype(np.float32)  # exact in either precision
     nll = original_nll(pixels * (2 / 255) - 1, params.astype(np.float64))
-    first = [0, 3, 1, 2]  # channels first, as everywhere in the package
+    first = [0, 3, 1, 2]  # channels first, as in the package
     np.savez_compressed(
         Path(__file__).with_name("original_nll.npz"),
         pixels=pixels.transpose(first),

@@ -5,40 +5,47 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from pixelbayes.data.dataset import UNKNOWN_LABEL
 from pixelbayes.data.listing import SPLIT_ALIASES, Listing, Record, unknown_class
 from pixelbayes.images.preprocessing import open_image
 from pixelbayes.utils.errors import InputError
 
 
 class _Row(NamedTuple):
-    where: str  # "train.csv row 17"
-    path: str  # absolute, or relative to the table's folder
-    label: str  # a number or a name; "" unknown
+    where: str  # table and row for messages, such as "train.csv row 17"
+    path: str  # absolute, or relative to the folder of the table
+    label: str  # a number or a name; empty if unknown
 
 
 def list_table(location: str, class_names: tuple[str, ...]) -> Listing:
-    """Rows in file order, header or none; labels are names, or the numbers 0 .. Y-1; empty or -1 if unknown."""
+    """Lists the rows in file order.
+
+    A header is optional. Labels are names or the numbers 0 .. Y-1; an empty label or -1 is unknown.
+
+    Raises:
+        InputError: If there are no such tables.
+    """
     root = Path(location).expanduser()
     faults: list[str] = []
     tables = {split: _rows(path, faults) for split, path in _tables(root, faults).items()}
     if not class_names:
         class_names = _class_names([row for rows in tables.values() for row in rows], faults)
-    position = {str(label): label for label in range(len(class_names))}
-    position |= {name: label for label, name in enumerate(class_names)}
+    label_of = {str(label): label for label in range(len(class_names))}
+    label_of |= {name: label for label, name in enumerate(class_names)}
     if class_names:
         faults.extend(
             f"{row.where}: {unknown_class(row.label, class_names)}"
             for rows in tables.values()
             for row in rows
-            if row.label and row.label not in position
+            if row.label and row.label not in label_of
         )
-    splits = {split: [_record(root, row, position) for row in rows] for split, rows in tables.items()}
+    splits = {split: [_record(root, row, label_of) for row in rows] for split, rows in tables.items()}
     return Listing(splits=splits, class_names=class_names, faults=faults)
 
 
-def _record(root: Path, row: _Row, position: dict[str, int]) -> Record:
+def _record(root: Path, row: _Row, label_of: dict[str, int]) -> Record:
     read = partial(open_image, root / row.path, f"{row.where}: {row.path}")
-    return Record(row.path, position.get(row.label, -1), read)
+    return Record(row.path, label_of.get(row.label, UNKNOWN_LABEL), read)
 
 
 def _tables(root: Path, faults: list[str]) -> dict[str, Path]:
@@ -50,7 +57,7 @@ def _tables(root: Path, faults: list[str]) -> dict[str, Path]:
         elif split is not None:
             tables[split] = path
     if not tables:
-        raise InputError(f"{root}: no train.csv here; write one with path,label rows, or correct --data.source")
+        raise InputError(f"{root}: no train.csv here; write one with path,label rows or correct --data")
     return tables
 
 
@@ -64,10 +71,10 @@ def _rows(table: Path, faults: list[str]) -> list[_Row]:
                 if not any(cells) or (not rows and _is_header(table.parent, cells)):
                     continue
                 if len(cells) != 2:
-                    faults.append(f"{where}: {len(cells)} columns instead of path,label; quote a path that has a comma")
+                    faults.append(f"{where}: {len(cells)} columns instead of path,label; quote a path with a comma")
                     continue
                 path, label = (cell.strip() for cell in cells)
-                rows.append(_Row(where, path, _spelling(label)))
+                rows.append(_Row(where, path, _normalised(label)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         faults.append(f"{table}: cannot be read ({error}); save it as a UTF-8 csv file")
     else:
@@ -77,7 +84,7 @@ def _rows(table: Path, faults: list[str]) -> list[_Row]:
 
 
 def _is_header(folder: Path, cells: list[str]) -> bool:
-    """Words where the first path should be: neither a file nor called like one."""
+    """Whether the first cell is neither a file nor has the suffix of one."""
     return not Path(cells[0]).suffix and not (folder / cells[0]).is_file()
 
 
@@ -85,25 +92,27 @@ def _is_number(label: str) -> bool:
     return label.isascii() and label.isdecimal() and len(label) < 10
 
 
-def _spelling(label: str) -> str:
-    """One spelling a label: "07" is "7", and -1 is unknown."""
+def _normalised(label: str) -> str:
+    """One spelling per label: "07" becomes "7", and -1 becomes empty."""
     if label == "-1":
         return ""
     return str(int(label)) if _is_number(label) else label
 
 
 def _class_names(rows: list[_Row], faults: list[str]) -> tuple[str, ...]:
-    """Numbers are named "0" .. "Y-1", names put in alphabetical order; none if it cannot be told."""
-    first = {row.label: row.where for row in reversed(rows) if row.label}  # label -> where it is first seen
+    """The names in alphabetical order, or "0" .. "Y-1" if the labels are numbers; empty after a fault."""
+    first = {row.label: row.where for row in reversed(rows) if row.label}  # the first row of each label
     numbers = sorted(int(label) for label in first if _is_number(label))
     if not numbers:
         return tuple(sorted(first))
     if len(numbers) < len(first):
         name = next(label for label in first if not _is_number(label))
-        faults.append(f"{first[name]}: label {name!r} is a name where others are numbers; use one kind")
+        faults.append(f"{first[name]}: label {name!r} is a name, but others are numbers; use one kind")
     elif len(numbers) <= numbers[-1]:
         gap = next(label for label, number in enumerate(numbers) if label != number)
-        faults.append(f"labels run to {numbers[-1]} but no image has label {gap}; number the classes 0, 1, 2, ...")
+        faults.append(
+            f"the largest label is {numbers[-1]}, but no image has label {gap}; number the classes 0, 1, 2, ..."
+        )
     else:
         return tuple(str(number) for number in numbers)
     return ()

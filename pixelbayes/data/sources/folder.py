@@ -1,8 +1,9 @@
-"""A tree of image files, `split/class/*.png` or `class/*.png`: the folder's name is the label."""
+"""Image files in folders, `split/class/*.png` or `class/*.png`; the name of the class folder is the label."""
 
 from functools import partial
 from pathlib import Path
 
+from pixelbayes.data.dataset import UNKNOWN_LABEL
 from pixelbayes.data.listing import SPLIT_ALIASES, Listing, Record, unknown_class
 from pixelbayes.images.preprocessing import open_image
 from pixelbayes.utils.errors import InputError
@@ -11,13 +12,16 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def list_folder(location: str, class_names: tuple[str, ...]) -> Listing:
-    """Images in alphabetical order, hidden files left out; classes too, unless `class_names` orders them.
+    """Lists images in alphabetical order, without hidden files. Classes are in the same order by default.
 
-    Images that lie in `test/` itself, in no class folder, have unknown labels.
+    The labels of images directly in `test/` are unknown.
+
+    Raises:
+        InputError: If there is no such folder.
     """
     root = Path(location).expanduser()
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; correct --data.source")
+        raise InputError(f"{root}: no such folder; correct --data")
     faults: list[str] = []
     divided = _is_divided(root)
     trees = _split_folders(root, faults) if divided else {"train": root}
@@ -28,9 +32,11 @@ def list_folder(location: str, class_names: tuple[str, ...]) -> Listing:
 
 
 def _is_divided(root: Path) -> bool:
-    """A class may be called "train" too; but it holds images, where a split holds class folders."""
-    named_so = [folder for folder in _folders(root) if folder.name.lower() in SPLIT_ALIASES]
-    return bool(named_so) and (len(named_so) == len(_folders(root)) or any(_folders(folder) for folder in named_so))
+    """Whether the folders are splits. A class may also be called "train", but it contains images, not folders."""
+    candidates = [folder for folder in _folders(root) if folder.name.lower() in SPLIT_ALIASES]
+    return bool(candidates) and (
+        len(candidates) == len(_folders(root)) or any(_folders(folder) for folder in candidates)
+    )
 
 
 def _split_folders(root: Path, faults: list[str]) -> dict[str, Path]:
@@ -53,9 +59,9 @@ def _records(root: Path, tree: Path, split: str, class_names: tuple[str, ...], f
         records.extend(Record(path.relative_to(root).as_posix(), label, partial(open_image, path)) for path in paths)
 
     if split == "test":
-        add(images_in(tree), -1)
+        add(images_in(tree), UNKNOWN_LABEL)
     else:
-        faults.extend(f"{path}: lies outside the class folders; move it into one" for path in images_in(tree))
+        faults.extend(f"{path}: not in a class folder; move it into one" for path in images_in(tree))
     for folder in _folders(tree):
         if folder.name not in class_names:
             faults.append(f"{folder}: {unknown_class(folder.name, class_names)}")
@@ -69,6 +75,7 @@ def _records(root: Path, tree: Path, split: str, class_names: tuple[str, ...], f
 
 
 def visible(folder: Path) -> list[Path]:
+    """The files and folders in a folder except hidden ones, in alphabetical order."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
@@ -77,4 +84,5 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
+    """The image files in a folder except hidden ones, in alphabetical order."""
     return [path for path in visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]

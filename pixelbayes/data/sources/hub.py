@@ -1,5 +1,6 @@
-"""Datasets of the Hugging Face hub, or saved to disk by its `datasets` library."""
+"""Data sets of the Hugging Face hub, or saved to disk by its `datasets` library."""
 
+import importlib
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -7,15 +8,20 @@ from typing import Any
 
 from PIL import Image
 
+from pixelbayes.data.dataset import UNKNOWN_LABEL
 from pixelbayes.data.listing import SPLIT_ALIASES, Listing, Record, relabel
 from pixelbayes.images.preprocessing import decode_image, open_image
 from pixelbayes.utils.errors import InputError
 
 
 def list_hub(location: str, class_names: tuple[str, ...]) -> Listing:
-    """A NAME, a NAME:VARIANT where the dataset has several, or a folder that `datasets` saved.
+    """Lists a data set: NAME, NAME:VARIANT if there are several variants, or a folder that `datasets` saved.
 
-    Columns go by type: the first of images, and of class labels the one called "label", else the first.
+    The images are in the first column of type Image. The labels are in the column "label" of type ClassLabel, or in the
+    first one of that type.
+
+    Raises:
+        InputError: If the library is missing, or the data set cannot be loaded or has no such columns.
     """
     datasets = _library()
     splits = _splits(datasets, location)
@@ -32,7 +38,7 @@ def list_hub(location: str, class_names: tuple[str, ...]) -> Listing:
         return [
             Record(
                 name=f"{split} row {index}",
-                label=-1 if value is None or value < 0 else labels[value],
+                label=UNKNOWN_LABEL if value is None or value < 0 else labels[value],
                 read=partial(_read, images, image, index, f"{split} row {index}"),
             )
             for index, value in enumerate(values)
@@ -47,25 +53,25 @@ def list_hub(location: str, class_names: tuple[str, ...]) -> Listing:
 
 
 def is_saved_dataset(folder: Path) -> bool:
+    """Whether the `datasets` library saved this folder."""
     return (folder / "dataset_dict.json").is_file() or (folder / "dataset_info.json").is_file()
 
 
 def _library() -> ModuleType:
     try:
-        import datasets
+        return importlib.import_module("datasets")
     except ImportError:
         raise InputError("data from the hub needs the datasets library: pip install 'pixelbayes[hub]'") from None
-    return datasets
 
 
 def _splits(datasets: ModuleType, location: str) -> dict[str, Any]:
-    """The dataset's parts under our names; one with a single part is a pool, whatever it is called."""
+    """The parts of a data set under the names of `STANDARD_SPLITS`; a single part is "train", whatever its name."""
     folder = Path(location).expanduser()
     name, _, variant = location.partition(":")
     try:
         saved = is_saved_dataset(folder)
         loaded = datasets.load_from_disk(folder) if saved else datasets.load_dataset(name, variant or None)
-    except Exception as error:  # network, login, missing name, damaged files: the library has its own error for each
+    except Exception as error:  # the library has separate errors for network, login, missing names and damaged files
         reason = " ".join(str(error).split())
         raise InputError(f"hub:{location} cannot be loaded ({reason}); check the name and the connection") from error
     if isinstance(loaded, datasets.Dataset):
@@ -81,8 +87,10 @@ def _splits(datasets: ModuleType, location: str) -> dict[str, Any]:
 def _column(features: Any, kind: type, location: str) -> str:
     names = [name for name, feature in features.items() if isinstance(feature, kind)]
     if not names:
-        there = ", ".join(features)
-        raise InputError(f"hub:{location} has no column of type {kind.__name__}, only {there}; choose another dataset")
+        columns = ", ".join(features)
+        raise InputError(
+            f"hub:{location} has no column of type {kind.__name__}, only {columns}; choose another data set"
+        )
     return "label" if "label" in names else names[0]
 
 

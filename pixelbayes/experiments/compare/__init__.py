@@ -1,7 +1,7 @@
-"""Several ways to feed in the label, or whole presets, trained on the same data with the same budget: one table."""
+"""Trains several fusions, presets or the dedicated classifier on the same data, and compares them in one table."""
 
 from pixelbayes.experiments.compare.compare import compare
-from pixelbayes.experiments.compare.entries import BASELINE, Contender, contenders
+from pixelbayes.experiments.compare.entries import BASELINE, Entry, make_entries
 from pixelbayes.experiments.compare.rows import Row
 
-__all__ = ["BASELINE", "Contender", "Row", "compare", "contenders"]
+__all__ = ["BASELINE", "Entry", "Row", "compare", "make_entries"]

@@ -1,4 +1,4 @@
-"""From names to a table: every contender with every seed, each into its own folder."""
+"""Trains every entry with every seed, each into its own run folder, and writes one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,21 +6,26 @@ from typing import Any
 
 import yaml
 
-from pixelbayes import experiments as experiment
-from pixelbayes.data import load_data
-from pixelbayes.experiments import ExperimentConfig, FeatureConfig
-from pixelbayes.experiments.compare.entries import Contender, contenders
+from pixelbayes.data import ImageData, load_data
+from pixelbayes.experiments.compare.entries import Entry, make_entries
 from pixelbayes.experiments.compare.rows import Row, read_row
 from pixelbayes.experiments.compare.table import write_comparison
-from pixelbayes.experiments.compare.workers import run_in_turn, run_side_by_side
-from pixelbayes.report.run_record import METRICS, QUALITY, read_json
-from pixelbayes.utils.config_diff import differences
+from pixelbayes.experiments.compare.workers import Job, run_in_parallel, run_in_turn
+from pixelbayes.experiments.config import ExperimentConfig
+from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluation_folder
+from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
+from pixelbayes.inference import SamplingConfig
+from pixelbayes.report.run_record import read_json
+from pixelbayes.utils.config_diff import config_differences
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import write_text
 from pixelbayes.utils.progress import track
+from pixelbayes.utils.run_folder import RunFolder
 
-SETTINGS = "compare.yaml"  # in the folder of a comparison: what was asked
-AFTERWARDS = ("samples", "features")  # may be asked for when the runs have ended
+SETTINGS = "compare.yaml"  # in the folder of a comparison
+MAY_BE_ADDED = ("samples", "features")  # settings that may be added after the runs have ended
+
+DEFAULT_FEATURES = FeatureConfig()
 
 
 def compare(
@@ -29,81 +34,83 @@ def compare(
     seeds: Sequence[int],
     out: Path,
     *,
-    report_on: str = "validation",
+    eval_split: str = "validation",
     workers: int = 1,
     samples: int = 0,
-    features: FeatureConfig = FeatureConfig(),  # noqa: B008 (it is frozen)
+    features: FeatureConfig = DEFAULT_FEATURES,
     note: str = "",
 ) -> list[Row]:
-    """Trains every contender with every seed, each into its own folder, then writes one table of them all.
+    """Trains every entry with every seed, and writes one table of all of them.
 
-    A run that has ended is not run again, one that was killed goes on, one that fails is a row that says why.
+    A finished run is not repeated, an interrupted one is resumed, and a failed one becomes a row with the reason.
 
     Args:
         names: Fusions, presets, or "baseline" for the dedicated classifier.
-        base: Data, budget, and the network but for its fusion.
-        seeds: Of the runs.
+        base: Data, budget, and everything of the network except its fusion.
+        seeds: Random seeds of the runs.
         out: The folder of the comparison.
-        report_on: The split whose figures stand beside validation's.
-        workers: Runs at a time, each with its share of the threads; small networks gain by it.
-        samples: Drawn of each class by every density that ended, for FID and KID against `report_on`; 0 for none.
-        features: What those are compared by.
-        note: What readers of the table should know besides.
+        eval_split: The split whose metrics are shown beside those of validation.
+        workers: Number of runs at a time. Each gets its share of the threads, which helps with small networks.
+        samples: Number of samples of each class to draw from every finished density, for FID and KID against the images
+            of `eval_split`; 0 for none.
+        features: The features of FID and KID.
+        note: A remark for readers of the table.
 
     Raises:
-        InputError: If a name is unknown, the data is faulty, or the folder holds another comparison.
-        InterruptedRunError: If asked to stop; the same call goes on.
+        InputError: If a name is unknown, the data are faulty, or the folder holds another comparison.
+        InterruptedRunError: If asked to stop; the same call continues.
     """
-    entries = contenders(names, base)
-    load_data(base.data).split(report_on)  # faults of the data are nobody's row
-    settings = {"names": list(names), "seeds": list(seeds), "report_on": report_on, "base": base.as_plain()}
+    entries = make_entries(names, base)
+    data = load_data(base.data)
+    data.split(eval_split)  # raises if there is no such split
+    settings = {"names": list(names), "seeds": list(seeds), "eval_split": eval_split, "base": base.as_plain()}
     _claim(out, {**settings, "samples": samples, "features": features.features} if samples else settings)
-    wanted = [features] if samples else []
-    if base.training.quality_every:
-        wanted.append(FeatureConfig(features=base.training.quality_features))
-    for each in wanted:  # now, before runs side by side would each train the classifier, or a table lack its figures
-        experiment.prepare_features(base.data, each, base.training.device)
-    waiting = [
-        (contender, seed, contender.run(out, seed), report_on)
+    needed = [features] if samples else []
+    if base.training.fid_every:
+        needed.append(FeatureConfig(features=base.training.fid_features))
+    for each in needed:  # before the runs, because parallel runs would otherwise each train the classifier
+        prepare_features(each, base.data, data, base.training.device)
+    jobs = [
+        Job(entry, seed, entry.folder(out, seed), eval_split)
         for seed in seeds
-        for contender in entries
-        if not (contender.run(out, seed) / METRICS).is_file()
+        for entry in entries
+        if not entry.folder(out, seed).metrics.is_file()
     ]
     if workers > 1:
-        run_side_by_side(waiting, workers)
+        run_in_parallel(jobs, data, workers)
     else:
-        run_in_turn(waiting)
+        run_in_turn(jobs, data)
     if samples:
-        _judge_samples(entries, base, seeds, out, report_on, samples, features)
-    rows = [read_row(contender, seeds, out, report_on) for contender in entries]
-    write_comparison(rows, base, seeds, out, report_on, note)
+        config = EvaluationConfig(samples=SamplingConfig(count=samples), features=features)
+        _evaluate_samples(entries, base, seeds, out, eval_split, config, data)
+    rows = [read_row(entry, seeds, out, eval_split) for entry in entries]
+    write_comparison(rows, base, seeds, out, eval_split, note)
     return rows
 
 
-def _judge_samples(
-    entries: Sequence[Contender],
+def _evaluate_samples(
+    entries: Sequence[Entry],
     base: ExperimentConfig,
     seeds: Sequence[int],
     out: Path,
-    report_on: str,
-    samples: int,
-    features: FeatureConfig,
+    eval_split: str,
+    config: EvaluationConfig,
+    data: ImageData,
 ) -> None:
-    """An evaluation with samples for every density that ended and has none."""
-    runs = [each.run(out, seed) for each in entries for seed in seeds]
-    densities = [run for run in runs if read_json(run / METRICS).get("bits_per_dim")]
-    config = experiment.EvaluationConfig(samples=experiment.SamplingConfig(count=samples), features=features)
+    """Evaluates samples of every finished density that has no such evaluation yet."""
+    folders = [entry.folder(out, seed) for entry in entries for seed in seeds]
+    densities = [folder.path for folder in folders if read_json(folder.metrics).get("bits_per_dim")]
     for run in track(densities, "samples of each run"):
-        folder = experiment.evaluation_folder(run, base.data.source, report_on)
-        if not (folder / QUALITY).is_file():
-            experiment.examine(run, base.data.source, report_on, folder, config, device=base.training.device)
+        target = evaluation_folder(run, base.data.source, eval_split)
+        if not RunFolder(target).quality.is_file():
+            evaluate(run, base.data.source, eval_split, target, config, device=base.training.device, data=data)
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
     path = out / SETTINGS
     if path.is_file():
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        changed = [name for name in differences(before, settings) if name in before or name not in AFTERWARDS]
+        changed = [name for name in config_differences(before, settings) if name in before or name not in MAY_BE_ADDED]
         if changed:
-            raise InputError(f"{path} differs from what was asked in {', '.join(changed)}; give another --out")
+            raise InputError(f"{path} has other values of {', '.join(changed)}; give another --out")
     write_text(path, yaml.safe_dump(settings, sort_keys=False))

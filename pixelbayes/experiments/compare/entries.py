@@ -1,55 +1,63 @@
-"""What is compared: a name, and what is trained under it."""
+"""The entries of a comparison: a name, and the config that is trained under it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pixelbayes import experiments as experiment
-from pixelbayes.experiments import ExperimentConfig
+from pixelbayes.data import ImageData
 from pixelbayes.experiments.baseline import BaselineConfig, train_baseline
+from pixelbayes.experiments.config import ExperimentConfig, RunConfig
 from pixelbayes.experiments.presets import PRESETS
-from pixelbayes.experiments.run_folder import RunConfig
+from pixelbayes.experiments.train import train
 from pixelbayes.training import OptimizationConfig
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import safe_name
+from pixelbayes.utils.run_folder import RunFolder
 
 BASELINE = "baseline"  # the name of the dedicated classifier
 
-# what a preset does not decide in a comparison
+# the fields that the comparison decides for every entry
 BUDGET = ("epochs", "max_seconds", "device", "precision", "logger", "sample_every", "samples_per_class")
 
 
 @dataclass(frozen=True)
-class Contender:
-    """One row of the table: a name and what is trained under it."""
+class Entry:
+    """One row of the table.
+
+    Args:
+        name: A fusion, a preset or "baseline".
+        config: The config of its runs, apart from the seed.
+    """
 
     name: str
     config: RunConfig
 
-    def run(self, out: Path, seed: int) -> Path:
-        return out / safe_name(self.name) / f"seed-{seed}"
+    def folder(self, out: Path, seed: int) -> RunFolder:
+        """The run folder of a seed."""
+        return RunFolder(out / safe_name(self.name) / f"seed-{seed}")
 
-    def train(self, seed: int, run: Path, report_on: str) -> None:
+    def train(self, seed: int, run: Path, eval_split: str, data: ImageData | None = None) -> None:
+        """Trains with a seed into a run folder, or resumes the run there."""
         config = replace(self.config, seed=seed)
         if isinstance(config, BaselineConfig):
-            train_baseline(config, run, resume=True, report_on=report_on)
+            train_baseline(config, run, resume=True, eval_split=eval_split, data=data)
         elif isinstance(config, ExperimentConfig):
-            experiment.train(config, run, resume=True, report_on=report_on)
+            train(config, run, resume=True, eval_split=eval_split, data=data)
 
 
-def contenders(names: Sequence[str], base: ExperimentConfig) -> list[Contender]:
-    """What names stand for.
+def make_entries(names: Sequence[str], base: ExperimentConfig) -> list[Entry]:
+    """The entries of these names.
 
-    A fusion changes the base's fusion alone. A preset lends model, augmentation and training, but not data and budget.
-    "baseline" is the dedicated classifier under the base's data, augmentation, budget and seed.
+    A fusion replaces only the fusion of the base config. A preset provides model, augmentation and training, but not
+    data and budget. "baseline" is the dedicated classifier with the data, augmentation, budget and seed of the base.
 
     Raises:
-        InputError: If a name is none of these, or stands twice.
+        InputError: If a name is unknown, or occurs twice.
     """
     if len(set(names)) < len(names):
-        raise InputError(f"a name stands twice among {', '.join(names)}")
-    return [Contender(name, _config(name, base)) for name in names]
+        raise InputError(f"a name occurs twice among {', '.join(names)}")
+    return [Entry(name, _config(name, base)) for name in names]
 
 
 def _config(name: str, base: ExperimentConfig) -> RunConfig:
@@ -63,5 +71,4 @@ def _config(name: str, base: ExperimentConfig) -> RunConfig:
 
 
 def _budget(base: ExperimentConfig, training: OptimizationConfig) -> dict[str, Any]:
-    """What the comparison decides for every contender."""
     return {name: getattr(base.training, name) for name in BUDGET if hasattr(training, name)}

@@ -1,38 +1,50 @@
-"""What came of a contender, read from the folders of its runs."""
+"""Reads the results of an entry from the folders of its runs."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixelbayes import experiments as experiment
-from pixelbayes.evaluation.history import HISTORY, read_history
-from pixelbayes.experiments.compare.entries import Contender
-from pixelbayes.experiments.compare.workers import FAILURE
-from pixelbayes.report.run_record import METRICS, QUALITY, read_json
+from pixelbayes.evaluation.history import read_history
+from pixelbayes.experiments.compare.entries import Entry
+from pixelbayes.experiments.evaluate import evaluation_folder
+from pixelbayes.report.run_record import read_json
+from pixelbayes.utils.run_folder import RunFolder
 
 
 @dataclass
 class Row:
-    """What came of a contender: a value for each seed that ended."""
+    """The results of an entry, one value per finished seed.
+
+    Args:
+        name: Name of the entry.
+        num_parameters: Number of learned parameters.
+        values: Values by metric.
+        failures: Reasons of failed runs.
+        histories: Metrics per epoch, per run.
+        samples: A PNG of samples of the first finished seed.
+        quality_of: What FID and KID were measured on.
+    """
 
     name: str
-    parameters: int = 0
+    num_parameters: int = 0
     values: dict[str, list[float]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     histories: list[list[dict[str, float]]] = field(default_factory=list)
-    samples: bytes | None = None  # a PNG, of the first seed that ended
-    judged_by: str = ""  # what FID and KID are of
+    samples: bytes | None = None
+    quality_of: str = ""
 
     def add(self, **values: float) -> None:
+        """Adds the values of one run."""
         for name, value in values.items():
             self.values.setdefault(name, []).append(value)
 
     def mean(self, name: str) -> float:
+        """Mean of a metric over the seeds."""
         return statistics.fmean(self.values[name])
 
     def cell(self, name: str, digits: int) -> str:
-        """Mean, and deviation where there is more than one seed."""
+        """Mean of a metric, and its standard deviation if there are several seeds; empty if it was not measured."""
         values = self.values.get(name, [])
         if not values:
             return ""
@@ -40,31 +52,29 @@ class Row:
         return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
-def read_row(contender: Contender, seeds: Sequence[int], out: Path, report_on: str) -> Row:
-    """The row of a contender, of those of its runs that ended."""
-    row = Row(contender.name)
+def read_row(entry: Entry, seeds: Sequence[int], out: Path, eval_split: str) -> Row:
+    """Reads the results of an entry's finished runs."""
+    row = Row(entry.name)
     for seed in seeds:
-        run = contender.run(out, seed)
-        figures = read_json(run / METRICS)
-        if not figures:
-            row.failures.append(f"seed {seed}: {(run / FAILURE).read_text(encoding='utf-8').splitlines()[0]}")
+        folder = entry.folder(out, seed)
+        metrics = read_json(folder.metrics)
+        if not metrics:
+            row.failures.append(f"seed {seed}: {folder.failure.read_text(encoding='utf-8').splitlines()[0]}")
             continue
-        history = read_history(run / HISTORY)
-        best = next(epoch for epoch in history if epoch["epoch"] == figures["epoch"])
-        speed = statistics.median(epoch["images_per_second"] for epoch in history)
-        row.add(images_per_second=speed, accuracy=figures["accuracy"])
+        history = read_history(folder.history)
+        best = next(epoch for epoch in history if epoch["epoch"] == metrics["epoch"])
+        training_speed = statistics.median(epoch["images_per_second"] for epoch in history)
+        row.add(images_per_second=training_speed, accuracy=metrics["accuracy"])
         row.add(**{name: best[name] for name in ("val/accuracy", "val/bits_per_dim") if name in best})
-        row.add(**{name: figures[name] for name in ("nll", "ece") if figures.get(name) is not None})
-        row.add(classified_per_second=figures["images_per_second"])
-        if figures.get("bits_per_dim") is not None:
-            row.add(bits_per_dim=figures["bits_per_dim"])
-        quality = read_json(experiment.evaluation_folder(run, contender.config.data.source, report_on) / QUALITY)
-        if quality:
+        row.add(**{name: metrics[name] for name in ("nll", "ece", "bits_per_dim") if metrics.get(name) is not None})
+        row.add(classified_per_second=metrics["images_per_second"])
+        evaluation = RunFolder(evaluation_folder(folder.path, entry.config.data.source, eval_split))
+        if quality := read_json(evaluation.quality):
             row.add(**{name: quality[name] for name in ("fid", "kid") if quality[name] is not None})
-            row.judged_by = f"{quality['n']} samples on {quality['extractor']}, against {quality['reference']}"
-        row.parameters = figures["parameters"]
+            row.quality_of = f"{quality['n']} samples on {quality['extractor']}, against {quality['reference']}"
+        row.num_parameters = metrics["parameters"]
         row.histories.append(history)
-        samples = run / "figures" / "samples.png"
+        samples = folder.figures / "samples.png"
         if row.samples is None and samples.is_file():
             row.samples = samples.read_bytes()
     return row

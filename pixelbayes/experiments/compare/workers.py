@@ -1,4 +1,4 @@
-"""Runs in turn, or side by side; one that fails says why, one that was stopped goes on."""
+"""Trains the runs of a comparison one after another or in several processes, and records why a run failed."""
 
 import contextlib
 import multiprocessing
@@ -6,71 +6,96 @@ import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
+from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
 import torch
 from rich.console import Console
 
-from pixelbayes.experiments.compare.entries import Contender
+from pixelbayes.data import ImageData
+from pixelbayes.experiments.compare.entries import Entry
 from pixelbayes.utils.errors import DivergedError, InputError, InterruptedRunError
 from pixelbayes.utils.files import write_text
 from pixelbayes.utils.progress import track
-
-FAILURE = "failure.txt"  # in the folder of a run that failed: why
-
-Waiting = tuple[Contender, int, Path, str]
+from pixelbayes.utils.run_folder import RunFolder
 
 
-def run_in_turn(waiting: Sequence[Waiting]) -> None:
+@dataclass(frozen=True)
+class Job:
+    """One run of a comparison.
+
+    Args:
+        entry: What to train.
+        seed: The random seed.
+        folder: The run folder.
+        eval_split: The split to measure at the end.
+    """
+
+    entry: Entry
+    seed: int
+    folder: RunFolder
+    eval_split: str
+
+
+def run_in_turn(jobs: Sequence[Job], data: ImageData) -> None:
+    """Runs one job after another in this process."""
     console = Console(stderr=True, highlight=False)
-    began = time.monotonic()
-    for number, (contender, seed, run, report_on) in enumerate(waiting):
-        left = (time.monotonic() - began) / number * (len(waiting) - number) if number else None
+    started = time.monotonic()
+    for number, job in enumerate(jobs):
+        left = (time.monotonic() - started) / number * (len(jobs) - number) if number else None
         console.rule(
-            f"run {number + 1} of {len(waiting)}: {contender.name}, seed {seed}"
+            f"run {number + 1} of {len(jobs)}: {job.entry.name}, seed {job.seed}"
             + (f", about {left / 60:.0f} minutes left" if left is not None else "")
         )
-        run_one(contender, seed, run, report_on)
+        run_job(job, data)
 
 
-def run_side_by_side(waiting: Sequence[Waiting], workers: int) -> None:
-    """Each run's lines go to log.txt in its folder; a bar counts the runs."""
+def run_in_parallel(jobs: Sequence[Job], data: ImageData, workers: int) -> None:
+    """Runs jobs in several processes. The messages of a run go to the log in its folder; a bar counts the runs."""
     threads = max(1, torch.get_num_threads() // workers)
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
-    before = signal.signal(signal.SIGTERM, _stop)
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(data, threads)
+    )
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        futures = [pool.submit(_run_apart, *one, threads) for one in waiting]
+        futures = [pool.submit(_run_in_worker, job) for job in jobs]
         for future in track(as_completed(futures), "runs", len(futures)):
             future.result()
     except BaseException:
         for worker in multiprocessing.active_children():
-            worker.terminate()  # it saves its state first
+            worker.terminate()  # it saves its state before it ends
         raise
     finally:
         pool.shutdown(cancel_futures=True)
         signal.signal(signal.SIGTERM, before)
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    raise InterruptedRunError("stopped; the same command goes on", number)
+def _interrupt(number: int, _: FrameType | None) -> NoReturn:
+    raise InterruptedRunError("stopped; the same command continues", number)
 
 
-def _run_apart(contender: Contender, seed: int, run: Path, report_on: str, threads: int) -> None:
+_worker_data: list[ImageData] = []  # the data of the comparison, in a worker process
+
+
+def _start_worker(data: ImageData, threads: int) -> None:
     torch.set_num_threads(threads)
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
-        run_one(contender, seed, run, report_on)
+    _worker_data.append(data)
 
 
-def run_one(contender: Contender, seed: int, run: Path, report_on: str) -> None:
-    """One run; if it fails, its folder says why."""
-    (run / FAILURE).unlink(missing_ok=True)
+def _run_in_worker(job: Job) -> None:
+    job.folder.path.mkdir(parents=True, exist_ok=True)
+    with job.folder.log.open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
+        run_job(job, _worker_data[0])
+
+
+def run_job(job: Job, data: ImageData) -> None:
+    """Runs one job. If it fails, the reason is written into its folder."""
+    job.folder.failure.unlink(missing_ok=True)
     try:
-        contender.train(seed, run, report_on)
+        job.entry.train(job.seed, job.folder.path, job.eval_split, data)
     except (InputError, DivergedError, RuntimeError) as error:
         if isinstance(error, InterruptedRunError):
             raise
-        write_text(run / FAILURE, f"{error}\n")
+        write_text(job.folder.failure, f"{error}\n")
         Console(stderr=True).print(f"failed: {error}", style="red", markup=False)

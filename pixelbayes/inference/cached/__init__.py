@@ -1,4 +1,4 @@
-"""Exact sampling in which each position of each layer is computed once."""
+"""The cached sampler, which computes each position of each layer once."""
 
 from pixelbayes.inference.cached.sampler import CachedSampler, sample_cached
 

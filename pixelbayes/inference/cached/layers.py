@@ -1,7 +1,7 @@
-"""The layers of a network that is fed an image row by row and pixel by pixel: each position is computed once.
+"""Layers that receive an image row by row and pixel by pixel, and compute each position once.
 
-A convolution here answers as the one it stands for would at the same place, from what it was fed before. So a
-`GatedResNet` whose convolutions are exchanged for these runs on a single row or pixel, unchanged.
+Each layer returns the output of the convolution that it replaces at the current position, computed from the inputs
+received so far. A `GatedResNet` whose convolutions are replaced by these layers runs on a single row or pixel.
 """
 
 import torch
@@ -12,7 +12,7 @@ from pixelbayes.models.layers import Conv2d
 
 
 class RowConv(nn.Module):
-    """A down-shifted convolution, fed a row at a time; it keeps the row above.
+    """A down-shifted convolution that receives one row at a time and stores the row above.
 
     Args:
         conv: The convolution; its kernel has one row or two.
@@ -24,15 +24,15 @@ class RowConv(nn.Module):
         self.above: Tensor | None = None
 
     def reset(self) -> None:
-        """Forgets what it was fed: above an image there is nothing."""
+        """Clears the stored row: above an image there is padding."""
         self.above = None
 
     def push(self, row: Tensor) -> None:
-        """Takes in a row, (B, C, 1, w), that asks for no answer."""
+        """Receives a row, (B, C, 1, w), without computing an output."""
         self.above = row
 
     def forward(self, row: Tensor) -> Tensor:
-        """The answer at this row, (B, C, 1, w) -> (B, C', 1, w / stride)."""
+        """The output at this row, (B, C, 1, w) -> (B, C', 1, w / stride)."""
         rows, columns = self.conv.kernel_size
         above = torch.zeros_like(row) if self.above is None else self.above
         self.push(row)
@@ -42,15 +42,16 @@ class RowConv(nn.Module):
 
 
 class PixelConv(nn.Module):
-    """A down-right-shifted convolution, fed a pixel at a time: a matrix product with it and its left neighbour.
+    """A down-right-shifted convolution that receives one pixel at a time: a product with it and its left neighbour.
 
-    What the kernel's upper row reads is known before a row begins; `begin_row` computes it for all columns at once.
+    The inputs of the kernel's upper row are complete before a row begins, so `begin_row` computes their part for all
+    columns at once.
 
     Args:
         conv: The convolution; its kernel has two rows and one column or two.
         batch: B.
-        width: w, of the rows it is fed.
-        column: int64 (1,), shared: the column of the pixel that is fed.
+        width: w, of the input rows.
+        column: The column of the current pixel, int64 (1,), shared.
     """
 
     def __init__(self, conv: Conv2d, batch: int, width: int, column: Tensor):
@@ -63,27 +64,27 @@ class PixelConv(nn.Module):
         self.kernel_above = weight[:, :, 0].permute(2, 1, 0).flatten(0, 1).contiguous()
         self.column = column
         self.taps = torch.arange(columns, device=weight.device)
-        # the row so far; what is right of it is still the row above's; in front, the padding
+        # the current row; to the right of the current pixel it still holds the row above; in front, the padding
         self.row = weight.new_zeros(batch, columns - 1 + width, channels)
         self.above = weight.new_zeros(batch, width // self.stride, filters)
 
     def reset(self) -> None:
-        """Forgets what it was fed."""
+        """Clears the stored row."""
         self.row.zero_()
 
     def begin_row(self) -> None:
-        """Computes what the row that has just ended adds to the next one."""
+        """Computes the contribution of the row that has just ended to the next one."""
         columns = len(self.taps)
         seen = self.row.unfold(1, columns, self.stride)  # (B, w / stride, C, columns)
         seen = seen.transpose(2, 3).flatten(2).flatten(0, 1)  # (B w / stride, columns C)
         torch.addmm(self.bias, seen, self.kernel_above, out=self.above.flatten(0, 1))
 
     def push(self, h: Tensor) -> None:
-        """Takes in a pixel, (B, C, 1, 1), that asks for no answer."""
+        """Receives a pixel, (B, C, 1, 1), without computing an output."""
         self.row.index_copy_(1, self.column + (len(self.taps) - 1), h.flatten(1)[:, None])
 
     def forward(self, h: Tensor) -> Tensor:
-        """The answer at this pixel, (B, C, 1, 1) -> (B, C', 1, 1)."""
+        """The output at this pixel, (B, C, 1, 1) -> (B, C', 1, 1)."""
         self.push(h)
         seen = h.flatten(1) if len(self.taps) == 1 else self.row.index_select(1, self.column + self.taps).flatten(1)
         above = self.above.index_select(1, self.column // self.stride).transpose(1, 2)[..., None]
@@ -102,14 +103,14 @@ class PointConv(nn.Module):
         return F.linear(h.flatten(1), self.weight, self.bias)[..., None, None]
 
 
-class PixelGrow(nn.Module):
-    """The horizontal stack's transposed convolution: each pixel fed gives the four it grows into, kept until asked for.
+class PixelUpsample(nn.Module):
+    """The horizontal stack's transposed convolution: each input pixel yields four output pixels, which are stored.
 
     Args:
-        conv: The convolution, kernel 2 x 2, stride 2: no two pixels grow into the same place.
+        conv: The convolution, kernel 2 x 2, stride 2: the outputs of two pixels never overlap.
         batch: B.
-        width: w, of the rows it gives.
-        column: int64 (1,), shared: the column, among those it gives, of the pixel at hand.
+        width: w, of the output rows.
+        column: The column of the current output pixel, int64 (1,), shared.
     """
 
     def __init__(self, conv: Conv2d, batch: int, width: int, column: Tensor):
@@ -122,15 +123,15 @@ class PixelGrow(nn.Module):
         self.rows = weight.new_zeros(2, batch, width, weight.shape[1])
 
     def push(self, h: Tensor) -> None:
-        """Takes in a pixel, (B, C, 1, 1), at the upper left of those it grows into."""
-        grown = (h.flatten(1) @ self.kernel).unflatten(1, (2, 2, -1)) + self.bias  # (B, row, column, C')
-        self.rows.index_copy_(2, self.column + self.ahead, grown.transpose(0, 1))
+        """Receives a pixel, (B, C, 1, 1); the current output pixel is the upper left of its four."""
+        outputs = torch.unflatten(h.flatten(1) @ self.kernel, 1, (2, 2, -1)) + self.bias  # (B, row, column, C')
+        self.rows.index_copy_(2, self.column + self.ahead, outputs.transpose(0, 1))
 
     def begin_row(self, lower: int) -> None:
-        """Turns to the upper (0) or to the lower (1) of the rows that it gives."""
+        """Moves to the upper (0) or the lower (1) of the two output rows."""
         if lower:
             self.rows[0].copy_(self.rows[1])
 
     def forward(self) -> Tensor:
-        """What has grown at this pixel, (B, C', 1, 1)."""
+        """The output at the current pixel, (B, C', 1, 1)."""
         return self.rows[0].index_select(1, self.column)[:, 0, :, None, None]

@@ -1,35 +1,36 @@
-"""Ancestral sampling at the cost of one pass: what `inference.sampler.sample` draws, each position computed once."""
+"""Ancestral sampling at the cost of one pass: the samples of `sample_reference`, each position computed once."""
 
 import torch
 from torch import Tensor
 
 from pixelbayes.images.pixels import to_pixels
 from pixelbayes.inference.cached.network import CachedNetwork
-from pixelbayes.inference.cached.stepping import IMAGES_WORTH_SHARING, Step, prepared, threads
-from pixelbayes.inference.prefix import Given, canvas
+from pixelbayes.inference.cached.stepping import IMAGES_WORTH_SHARING, Step, prepare_step, threads
+from pixelbayes.inference.prefix import Prefix, canvas
+from pixelbayes.inference.sampler import DEFAULT_SAMPLING, SamplingConfig
 from pixelbayes.models.fusion import Condition
 from pixelbayes.models.pixelcnn import RESOLUTIONS, PixelCNN
 from pixelbayes.utils.progress import Tracker, no_progress
 
 
 class PixelStep:
-    """Draws one pixel of every image and feeds it back.
+    """Draws one pixel of every image and feeds it back into the cached network.
 
     Args:
         network: The network.
         batch: B.
-        temperature, guidance: As in `sample`.
+        temperature, guidance: As in `SamplingConfig`.
     """
 
     def __init__(self, network: PixelCNN, batch: int, temperature: float, guidance: float):
-        self.copies = 2 if guidance else 1  # of each image: told its label, and not
+        self.copies = 2 if guidance else 1  # guidance runs each image with and without its label
         self.cached = CachedNetwork(network, self.copies * batch)
         self.likelihood = network.likelihood
         self.temperature, self.guidance = temperature, guidance
         weight = next(network.parameters())
-        config = network.config
-        self.noise = weight.new_zeros(batch, config.channels, 1, config.image_size[1])  # of the row
-        self.x = torch.zeros_like(self.noise)  # the row so far
+        shape = network.config.image_shape
+        self.noise = weight.new_zeros(batch, shape.channels, 1, shape.width)  # of the current row
+        self.x = torch.zeros_like(self.noise)  # the current row
         self.column = self.cached.columns[0]
 
     def begin_row(self, row: int, noise: Tensor) -> None:
@@ -37,18 +38,19 @@ class PixelStep:
         self.noise.copy_(noise)
 
     def draw(self, depth: int) -> None:
-        """Draws the pixel at hand."""
+        """Draws the current pixel."""
         params = self.cached.params(depth)
         noise = self.noise.index_select(3, self.column)  # (B, C, 1, 1)
-        told, *untold = (self.likelihood(part) for part in params.chunk(self.copies))
+        conditional, *unconditional = (self.likelihood(part) for part in params.chunk(self.copies))
         if self.guidance or self.temperature != 1:
-            x = told.sample(noise, self.temperature, guide=untold[0] if untold else None, guidance=self.guidance)
+            guide = unconditional[0] if unconditional else None
+            x = conditional.sample(noise, self.temperature, guide=guide, guidance=self.guidance)
         else:
-            x = told.invert(noise)
+            x = conditional.invert(noise)
         self.feed(x.to(noise.dtype))
 
-    def keep(self, depth: int, x: Tensor) -> None:
-        """Takes a value, (B, C, 1, 1), for the pixel at hand instead of drawing it."""
+    def take(self, depth: int, x: Tensor) -> None:
+        """Takes the value of a known pixel, (B, C, 1, 1), instead of drawing it."""
         self.cached.params(depth)
         self.feed(x)
 
@@ -58,36 +60,23 @@ class PixelStep:
 
 
 class CachedSampler:
-    """Draws images batch after batch, over buffers that are made once; what it draws is what `sample` would.
+    """Draws one batch of images after another, with buffers that are allocated once.
 
-    In float64 the images are the same. In float32 sums are rounded in another order, so the first draw that lies within
-    rounding of a step of its CDF may fall on the other side, and what follows with it.
+    In float64 the samples equal those of `sample_reference`. In float32 sums are rounded in another order. If a random
+    number lies within rounding error of a step of the cumulative distribution, its pixel and all later ones may differ.
 
     Args:
         network: The network.
-        batch: B, images in each call.
-        temperature, guidance: As in `sample`.
-        compiled: Whether to compile the step, which takes half a minute; on CUDA it is captured as a graph.
-
-    Raises:
-        ValueError: If the temperature is not above 0.
+        batch: B, images per call.
+        config: Its temperature, guidance and compile are used. Compiling takes half a minute; None does not compile. On
+            CUDA the step is captured as a graph instead.
     """
 
-    def __init__(
-        self,
-        network: PixelCNN,
-        batch: int,
-        *,
-        temperature: float = 1.0,
-        guidance: float = 0.0,
-        compiled: bool = False,
-    ):
-        if temperature <= 0:
-            raise ValueError(f"temperature is {temperature}, expected a number above 0")
+    def __init__(self, network: PixelCNN, batch: int, config: SamplingConfig = DEFAULT_SAMPLING):
         self.network = network
-        self.guidance = guidance
-        self.compiled = compiled
-        self.step = PixelStep(network, batch, temperature, guidance)
+        self.guidance = config.guidance
+        self.compiled = bool(config.compile)
+        self.step = PixelStep(network, batch, config.temperature, config.guidance)
         self.fast_step: Step | None = None
 
     @torch.no_grad()
@@ -96,45 +85,45 @@ class CachedSampler:
         condition: Condition | Tensor | None,
         noise: Tensor,
         *,
-        given: Given | None = None,
+        prefix: Prefix | None = None,
         track: Tracker = no_progress,
     ) -> Tensor:
-        """Images of the condition, uint8 levels (B, C, H, W); arguments as in `sample`."""
+        """Draws images of the condition, uint8 levels (B, C, H, W); arguments as in `sample_reference`."""
         height, width = noise.shape[2:]
-        levels = self.network.config.levels
-        x, known = canvas(given, noise, levels)
+        levels = self.network.config.image_shape.levels
+        x, num_known = canvas(prefix, noise, levels)
         draw = self._begin(condition, noise)
-        sharing = torch.get_num_threads() if len(noise) >= IMAGES_WORTH_SHARING else 1
+        row_threads = torch.get_num_threads() if len(noise) >= IMAGES_WORTH_SHARING else 1
         for row in track(range(height)):
-            with threads(sharing):
+            with threads(row_threads):
                 self.step.begin_row(row, noise[:, :, row, None])
             with threads(1):
                 for column in range(width):
                     self.step.cached.move(column)
-                    depth = standing(row, column)
-                    if row * width + column < known:
-                        self.step.keep(depth, x[:, :, row, None, column, None])
+                    depth = lower_resolutions(row, column)
+                    if row * width + column < num_known:
+                        self.step.take(depth, x[:, :, row, None, column, None])
                     else:
                         draw(depth)
             x[:, :, row, None] = self.step.x
         return to_pixels(x, levels)
 
     def _begin(self, condition: Condition | Tensor | None, noise: Tensor) -> Step:
-        """Begins new images; returns what draws their pixels."""
+        """Begins new images; returns the step that draws their pixels."""
         prepare, cached = self.network.fusion.prepare, self.step.cached
         features = prepare(Condition.of(condition, len(noise), noise.device))
         if self.guidance:
-            untold = prepare(Condition.of(None, len(noise), noise.device))
-            features = {site: torch.cat((feature, untold[site])) for site, feature in features.items()}
+            unconditional = prepare(Condition.of(None, len(noise), noise.device))
+            features = {site: torch.cat((feature, unconditional[site])) for site, feature in features.items()}
         cached.begin(features)
         if self.fast_step is None:
-            self.fast_step = prepared(self.step.draw, noise.device, self.compiled)
+            self.fast_step = prepare_step(self.step.draw, noise.device, self.compiled)
             cached.begin(features)
         return self.fast_step
 
 
-def standing(row: int, column: int) -> int:
-    """How many of the lower resolutions stand at a pixel: those whose scale divides both row and column."""
+def lower_resolutions(row: int, column: int) -> int:
+    """Number of lower resolutions updated at a pixel: those whose scale divides both its row and its column."""
     return sum(row % scale == column % scale == 0 for scale in (2**r for r in range(1, RESOLUTIONS)))
 
 
@@ -142,12 +131,10 @@ def sample_cached(
     network: PixelCNN,
     condition: Condition | Tensor | None,
     noise: Tensor,
+    config: SamplingConfig = DEFAULT_SAMPLING,
     *,
-    temperature: float = 1.0,
-    guidance: float = 0.0,
-    given: Given | None = None,
+    prefix: Prefix | None = None,
     track: Tracker = no_progress,
 ) -> Tensor:
-    """What `sample` draws, each position computed once; arguments as there."""
-    sampler = CachedSampler(network, len(noise), temperature=temperature, guidance=guidance)
-    return sampler(condition, noise, given=given, track=track)
+    """Draws the samples of `sample_reference`, each position computed once; arguments as there."""
+    return CachedSampler(network, len(noise), config)(condition, noise, prefix=prefix, track=track)

@@ -1,4 +1,4 @@
-"""Ways to feed the label into the network; `FUSIONS` names them, `fusion_maker` reads what a config says."""
+"""Fusions: ways to condition the network on the label. `FUSIONS` lists them; `fusion_maker` makes one from its name."""
 
 from pixelbayes.models.fusion.base import NO_LABEL, Condition, Fusion, FusionShape
 from pixelbayes.models.fusion.composition import Composition

@@ -1,24 +1,29 @@
-"""Doors: the places where a condition may enter the network, each the identity until a fusion overrides it."""
+"""The interface of a fusion: how a condition becomes features, and where it changes the network."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-Mlp = Literal["none", "one-hot", "embedding"]  # what a class embedding is passed through
+from pixelbayes.images.shape import ImageShape
+from pixelbayes.models.conditioning import ConditioningPoint, Features, Site
 
-NO_LABEL = -1  # the value of a label that is not told
+Mlp = Literal["none", "one-hot", "embedding"]
+"""Optional MLP on the label: none, on the one-hot label, or on an embedding of it."""
+
+NO_LABEL = -1
+"""The label of an image without a label."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What the network is told about each image.
+    """The condition of each image in a batch.
 
     Args:
         label: int64 (B,), 0 .. Y-1, or NO_LABEL.
-        view: int64 (B,), how each image was turned (`pixelbayes.images.views`), and changed, for a network that is told of
-            it; None for all as they are.
+        view: int64 (B,), the view of each image (`pixelbayes.images.views`). A network with
+            `condition_on_augmentation` adds the number of views for augmented images. None means view 0.
     """
 
     label: Tensor
@@ -26,150 +31,86 @@ class Condition:
 
     @classmethod
     def of(cls, condition: "Condition | Tensor | None", batch: int, device: torch.device) -> "Condition":
-        """A condition for a batch from a condition, from labels (B,), or from None: no label.
+        """Converts labels (B,), or None for no label, to a condition.
 
         Raises:
-            ValueError: If the labels are not one whole number for each image.
+            ValueError: If there is not one integer label per image.
         """
         if condition is None:
             return cls(torch.full((batch,), NO_LABEL, device=device))
         condition = condition if isinstance(condition, Condition) else cls(condition)
         if condition.label.shape != (batch,) or condition.label.is_floating_point():
             label = condition.label
-            raise ValueError(
-                f"label has shape {tuple(label.shape)} and {label.dtype}, expected ({batch},) whole numbers"
-            )
+            raise ValueError(f"label has shape {tuple(label.shape)} and {label.dtype}, expected ({batch},) integers")
         if condition.view is not None and condition.view.shape != (batch,):
             raise ValueError(f"view has shape {tuple(condition.view.shape)}, expected ({batch},)")
         return condition
 
 
-class Site(NamedTuple):
-    """A place in the network, as a fusion may need to know it."""
-
-    path: Literal["input", "stem", "down", "up", "output"]  # down: contracting half, up: expanding half of the U
-    stack: Literal["vertical", "horizontal", "both"]
-    resolution: int  # height and width are those of the image / 2^resolution
-    block: int  # counted among those of its path, stack and resolution
-    part: int = 0  # of a composition: which of its fusions the features are for
-
-    @property
-    def name(self) -> str:
-        """For modules kept by site."""
-        return "_".join(map(str, self[:4]))
-
-
-INPUT = Site("input", "both", 0, 0)
-STEM = (Site("stem", "vertical", 0, 0), Site("stem", "horizontal", 0, 0))
-OUTPUT = Site("output", "horizontal", 0, 0)
-
-Features = dict[Site, Tensor]
-
-
 @dataclass(frozen=True, kw_only=True)
 class FusionShape:
-    """What a fusion must know of the network around it to size its weights."""
+    """The properties of the network that determine the sizes of a fusion's weights."""
 
-    num_classes: int  # Y
-    channels: int  # C
-    image_size: tuple[int, int]  # H, W
-    num_filters: int  # F
-    blocks: tuple[Site, ...]  # every GatedResNet, in the order in which they run
+    num_classes: int
+    """Y"""
+    image_shape: ImageShape
+    """height, width, channels and levels of the images"""
+    num_filters: int
+    """F"""
+    blocks: tuple[Site, ...]
+    """the site of every GatedResNet, in the order of the computation"""
 
     def shortcut_filters(self, site: Site) -> int:
-        """Channels of a block's short-cut: 0 for the vertical stack on the way down, which has none."""
+        """Channels of a block's short-cut; 0 in the vertical stack of the down path, which has none."""
         return self.num_filters * ((site.path == "up") + (site.stack == "horizontal"))
 
 
 class Fusion(nn.Module):
-    """Where the condition enters the network: a door at each place, each the identity until overridden.
+    """A way to condition the network on the label. This base class ignores the label.
 
-    `prepare` turns a condition into label features once per image: for each site it needs, vectors (B, n, 1, 1) or
-    maps (B, n, h, w) of the size of that site. A door is pointwise: its output at a position depends on h and on the
-    features at that position only, and whoever calls it hands it features already cut to the positions of h. This one
-    promise keeps every fusion causal, and lets a cached sampler call a door on a single row or pixel.
+    `prepare` converts a condition to features, once per image. The network then calls `apply_at` at every
+    `ConditioningPoint`. `apply_at` must be pointwise: its output at a position may depend on h and on the features at
+    that position only. This keeps every fusion causal, and lets the cached sampler call `apply_at` on a single row or
+    pixel. The caller crops the features to the positions of h.
     """
 
-    input_channels: int = 0  # channels that at_input appends to the image
-    output_channels: int = 0  # channels that at_output appends before the last layer
+    input_channels: int = 0
+    """channels that `apply_at` appends to the image at INPUT"""
+    output_channels: int = 0
+    """channels that `apply_at` appends at OUTPUT"""
 
     def __init__(self, shape: FusionShape):
         super().__init__()
 
     def prepare(self, condition: Condition) -> Features:
+        """Features of the condition for each site that needs any."""
         return {}
 
-    def class_vectors(self, num_classes: int) -> Tensor | None:
-        """All that each class brings into the network, one after another, (Y, D); None if nothing does.
+    def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
+        """Conditions h at one point of one site; returns h itself where the fusion does not act."""
+        return h
 
-        Cosines between these rows tell how alike the classes are to the network.
+    def class_vectors(self, num_classes: int) -> Tensor | None:
+        """All features of each class, concatenated, (Y, D); None if the fusion has none.
+
+        The cosine similarity of two rows measures how similarly the network treats two classes.
         """
         device = next((weight.device for weight in self.parameters()), torch.device("cpu"))
         features = self.prepare(Condition(torch.arange(num_classes, device=device)))
         return torch.cat([part.flatten(1) for part in features.values()], dim=1).float() if features else None
 
     def statistics(self) -> dict[str, float]:
-        """Figures worth following in training, by name."""
+        """Named numbers to log during training."""
         return {}
-
-    def at_input(self, x: Tensor, features: Features, site: Site) -> Tensor:
-        """The image, (B, C, H, W) -> (B, C + input_channels, H, W), before the ones channel and the padding."""
-        return x
-
-    def at_stem(self, h: Tensor, features: Features, site: Site) -> Tensor:
-        """After the first convolutions of a stack, (B, F, H, W) -> same."""
-        return h
-
-    def before_block(self, h: Tensor, features: Features, site: Site) -> Tensor:
-        """What a block and its residual connection both read, (B, F, h, w) -> same."""
-        return h
-
-    def before_branch(self, h: Tensor, features: Features, site: Site) -> Tensor:
-        """What a block's convolutions read, its residual connection not, (B, F, h, w) -> same."""
-        return h
-
-    def at_shortcut(self, h: Tensor, features: Features, site: Site) -> Tensor:
-        """What a block's short-cut reads, (B, shortcut_filters, h, w) -> same."""
-        return h
-
-    def before_gate(self, h: Tensor, features: Features, site: Site) -> Tensor:
-        """Before the gate of a block, (B, 2F, h, w) -> same: F channels of values, then F of gates."""
-        return h
-
-    def scale_residual(self, h: Tensor, features: Features, site: Site) -> Tensor:
-        """What a block is about to add, (B, F, h, w) -> same."""
-        return h
-
-    def after_block(self, h: Tensor, features: Features, site: Site) -> Tensor:
-        """What a block hands on, (B, F, h, w) -> same."""
-        return h
-
-    def at_output(self, h: Tensor, features: Features, site: Site) -> Tensor:
-        """Before the output layer, (B, F, H, W) -> (B, F + output_channels, H, W)."""
-        return h
-
-
-# every door by name, in the order in which features pass them
-DOORS = (
-    "at_input",
-    "at_stem",
-    "before_block",
-    "before_branch",
-    "at_shortcut",
-    "before_gate",
-    "scale_residual",
-    "after_block",
-    "at_output",
-)
 
 
 class LabelEmbedding(nn.Embedding):
-    """A row for NO_LABEL, first, which starts at zero, then one for each class.
+    """An embedding with a first row for NO_LABEL, initialised to zero, and then one row per class.
 
     Args:
         num_classes: Y; may be 0.
-        width: Numbers in a row.
-        std: Standard deviation of the class rows at the start; 0 starts them all at zero.
+        width: Numbers per row.
+        std: Initial standard deviation of the class rows; 0 initialises them to zero.
     """
 
     def __init__(self, num_classes: int, width: int, std: float):
@@ -180,18 +121,18 @@ class LabelEmbedding(nn.Embedding):
 
     def forward(self, label: Tensor) -> Tensor:
         """int64 (B,) -> (B, width)."""
-        return super().forward(label - NO_LABEL)  # a label beyond the classes is an error, never another's row
+        return super().forward(label - NO_LABEL)  # a label that is out of range raises IndexError
 
 
 class LabelVectors(nn.Module):
-    """A vector for each class and for NO_LABEL: an embedding, by choice passed through an MLP.
+    """A vector per class and for NO_LABEL: an embedding, optionally followed by an MLP.
 
     Args:
         num_classes: Y; may be 0.
-        width: Numbers in a vector.
-        std: Standard deviation of the vectors' last weights at the start; 0 starts all vectors at zero.
-        mlp: "none"; "one-hot", an MLP of two layers on the one-hot label; "embedding", the same on an embedding.
-        hidden: Width of embedding and MLP.
+        width: Numbers per vector.
+        std: Initial standard deviation of the last weights; 0 initialises all vectors to zero.
+        mlp: "none"; "one-hot", a two-layer MLP on the one-hot label; "embedding", the same on an embedding.
+        hidden: Width of the embedding and of the MLP.
     """
 
     def __init__(self, num_classes: int, width: int, std: float, mlp: Mlp = "none", hidden: int = 64):
@@ -209,14 +150,15 @@ class LabelVectors(nn.Module):
 
     def forward(self, label: Tensor) -> Tensor:
         """int64 (B,) -> (B, width, 1, 1)."""
-        return self.mlp(self.embedding(label))[..., None, None]
+        vectors: Tensor = self.mlp(self.embedding(label))
+        return vectors[..., None, None]
 
 
 class SiteVectors(nn.Module):
-    """A vector for each class and site, all made in one go: what most fusions are made of.
+    """A vector per class and site, all computed in one step. Most fusions are built on it.
 
     Args:
-        widths: Numbers for each site.
+        widths: Numbers per vector, by site.
         num_classes, std, mlp: As in `LabelVectors`.
     """
 
@@ -232,12 +174,12 @@ class SiteVectors(nn.Module):
 
 
 class VectorFusion(Fusion):
-    """A vector for each class and site, made by `SiteVectors`; the subclass says at which door it acts, and how.
+    """A fusion with a vector per class and site; the subclass decides in `apply_at` where and how it acts.
 
     Args:
-        shape: The network around it.
-        widths: Numbers for each site; sites with 0 are left out.
-        std: Standard deviation of the vectors at the start; 0 starts them all at zero.
+        shape: The network around the fusion.
+        widths: Numbers per vector, by site; sites with 0 are left out.
+        std: Initial standard deviation of the vectors; 0 initialises them to zero.
         mlp: As in `LabelVectors`.
     """
 
@@ -246,15 +188,16 @@ class VectorFusion(Fusion):
         self.vectors = SiteVectors({site: n for site, n in widths.items() if n}, shape.num_classes, std, mlp)
 
     def prepare(self, condition: Condition) -> Features:
-        return self.vectors(condition)
+        features: Features = self.vectors(condition)
+        return features
 
 
 def add(h: Tensor, feature: Tensor) -> Tensor:
-    """Adds a vector (B, n, 1, 1) or a map to the first n channels; what another fusion has appended to them stays."""
+    """Adds a vector (B, n, 1, 1) or a map to the first n channels; channels that a fusion appended are unchanged."""
     first, appended = h.tensor_split([feature.shape[1]], dim=1)
     return torch.cat((first + feature, appended), dim=1)
 
 
 def append(h: Tensor, feature: Tensor) -> Tensor:
-    """Concatenates a vector (B, n, 1, 1), the same at every position, or a map to the channels of h."""
+    """Concatenates a map, or a vector (B, n, 1, 1) repeated at every position, to the channels of h."""
     return torch.cat((h, feature.expand(-1, -1, *h.shape[2:])), dim=1)

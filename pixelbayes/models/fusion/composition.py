@@ -1,18 +1,19 @@
 """Several fusions in one network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from pixelbayes.models.fusion.base import DOORS, Condition, Features, Fusion, FusionShape, Site
+from pixelbayes.models.conditioning import ConditioningPoint, Features, Site
+from pixelbayes.models.fusion.base import Condition, Fusion, FusionShape
 
 
 class Composition(Fusion):
-    """Fusions side by side: at each door they act in the order in which they are named.
+    """Applies several fusions at each conditioning point, in the order of their names.
 
-    `Site.part` keeps their features apart.
+    `Site.part` separates their features.
     """
 
     def __init__(self, shape: FusionShape, makers: Sequence[Callable[[FusionShape], Fusion]]):
@@ -22,36 +23,30 @@ class Composition(Fusion):
         self.input_channels = sum(fusion.input_channels for fusion in fusions)
         self.output_channels = sum(fusion.output_channels for fusion in fusions)
 
+    def fusions(self) -> Iterator[Fusion]:
+        """The parts, in the order in which they act."""
+        return (cast(Fusion, part) for part in self.parts)
+
     def prepare(self, condition: Condition) -> Features:
         return {
-            site._replace(part=i): vectors
-            for i, part in enumerate(self.parts)
-            for site, vectors in cast(Fusion, part).prepare(condition).items()
+            site._replace(part=i): feature
+            for i, fusion in enumerate(self.fusions())
+            for site, feature in fusion.prepare(condition).items()
         }
 
+    def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
+        for i, fusion in enumerate(self.fusions()):
+            h = fusion.apply_at(point, h, features, site._replace(part=i))
+        return h
+
     def class_vectors(self, num_classes: int) -> Tensor | None:
-        vectors = [cast(Fusion, part).class_vectors(num_classes) for part in self.parts]
-        known = [vector for vector in vectors if vector is not None]
-        return torch.cat(known, dim=1) if known else None
+        vectors = [fusion.class_vectors(num_classes) for fusion in self.fusions()]
+        present = [vector for vector in vectors if vector is not None]
+        return torch.cat(present, dim=1) if present else None
 
     def statistics(self) -> dict[str, float]:
         return {
             f"{i}_{name}": value
-            for i, part in enumerate(self.parts)
-            for name, value in cast(Fusion, part).statistics().items()
+            for i, fusion in enumerate(self.fusions())
+            for name, value in fusion.statistics().items()
         }
-
-
-def _through(door: str) -> Callable[[Composition, Tensor, Features, Site], Tensor]:
-    """The door of a composition: that of each part in turn."""
-
-    def act(self: Composition, h: Tensor, features: Features, site: Site) -> Tensor:
-        for i, part in enumerate(self.parts):
-            h = getattr(part, door)(h, features, site._replace(part=i))
-        return h
-
-    return act
-
-
-for _door in DOORS:
-    setattr(Composition, _door, _through(_door))

@@ -1,92 +1,79 @@
-"""Fusions that act on the image on its way in."""
-
-import math
+"""Fusions that act on the input image."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelbayes.models.fusion.base import (
-    INPUT,
-    NO_LABEL,
-    Condition,
-    Features,
-    Fusion,
-    FusionShape,
-    Mlp,
-    Site,
-    VectorFusion,
-    add,
-    append,
-)
+from pixelbayes.models.conditioning import INPUT_SITE, ConditioningPoint, Features, Site
+from pixelbayes.models.fusion.base import NO_LABEL, Condition, Fusion, FusionShape, Mlp, VectorFusion, add, append
 
 
 class WholeImage(VectorFusion):
-    """An embedding with the size of the whole image, C H W numbers a class; the subclass says how the two meet.
+    """An embedding with the size of the whole image, C H W numbers per class; the subclass combines the two.
 
     The embedding ties the network to one image size.
     """
 
     def __init__(self, shape: FusionShape, *, mlp: Mlp = "none"):
-        size = (shape.channels, *shape.image_size)
-        super().__init__(shape, {INPUT: math.prod(size)}, 0.05, mlp)
-        self.size = size
+        super().__init__(shape, {INPUT_SITE: shape.image_shape.dims}, 0.05, mlp)
+        self.size = shape.image_shape.chw
 
     def prepare(self, condition: Condition) -> Features:
         return {site: vectors.reshape(-1, *self.size) for site, vectors in super().prepare(condition).items()}
 
-    def fitting(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """The embedding, if image and embedding show the same positions.
+    def of_size(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Returns the embedding after checking that it has the height and width of the image.
 
         Raises:
-            ValueError: If they do not.
+            ValueError: If the sizes differ.
         """
         if x.shape[2:] != embedding.shape[2:]:
-            (height, width), (known_height, known_width) = x.shape[2:], embedding.shape[2:]
+            (height, width), (expected_height, expected_width) = x.shape[2:], embedding.shape[2:]
             raise ValueError(
-                f"image is {height} x {width}, expected {known_height} x {known_width}: "
+                f"image is {height} x {width}, expected {expected_height} x {expected_width}: "
                 "the whole-image embedding ties the network to its size"
             )
         return embedding
 
 
 class InputAdd(WholeImage):
-    """An embedding with the size of the whole image, added to it (report 000)."""
+    """Adds an embedding with the size of the whole image to it (report 000)."""
 
-    def at_input(self, x: Tensor, features: Features, site: Site) -> Tensor:
-        return add(x, self.fitting(x, features[site]))
+    def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
+        return add(h, self.of_size(h, features[site])) if point is ConditioningPoint.INPUT else h
 
 
 class InputConcat(WholeImage):
-    """An embedding with the size of the whole image, concatenated to it (a variant of report 000)."""
+    """Concatenates an embedding with the size of the whole image to it (a variant of report 000)."""
 
     def __init__(self, shape: FusionShape, *, mlp: Mlp = "none"):
         super().__init__(shape, mlp=mlp)
-        self.input_channels = shape.channels
+        self.input_channels = shape.image_shape.channels
 
-    def at_input(self, x: Tensor, features: Features, site: Site) -> Tensor:
-        return append(x, self.fitting(x, features[site]))
+    def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
+        return append(h, self.of_size(h, features[site])) if point is ConditioningPoint.INPUT else h
 
 
 class ChannelConcat(VectorFusion):
-    """An embedding of D numbers, the same at every pixel, concatenated to the channels (report 001, the worse of two).
+    """Concatenates an embedding of D numbers, repeated at every pixel, to the image (report 001, the worse variant).
 
     Args:
         width: D.
+        mlp: As in `LabelVectors`.
     """
 
     def __init__(self, shape: FusionShape, *, width: int = 8, mlp: Mlp = "none"):
-        super().__init__(shape, {INPUT: width}, 1.0, mlp)
+        super().__init__(shape, {INPUT_SITE: width}, 1.0, mlp)
         self.input_channels = width
 
-    def at_input(self, x: Tensor, features: Features, site: Site) -> Tensor:
-        return append(x, features[site])
+    def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
+        return append(h, features[site]) if point is ConditioningPoint.INPUT else h
 
 
 class OneHotMap(Fusion):
-    """The one-hot label at every pixel, Y channels concatenated to the image (report 002, early).
+    """Concatenates the one-hot label, repeated at every pixel, to the image: Y channels (report 002, early fusion).
 
-    It has no weights; a label that is not told is all zeros.
+    It has no weights. NO_LABEL is all zeros.
     """
 
     table: Tensor
@@ -98,7 +85,7 @@ class OneHotMap(Fusion):
 
     def prepare(self, condition: Condition) -> Features:
         one_hot = F.embedding(condition.label - NO_LABEL, self.table)[:, 1:]  # (B, Y); as in `LabelEmbedding`
-        return {INPUT: one_hot[..., None, None]}
+        return {INPUT_SITE: one_hot[..., None, None]}
 
-    def at_input(self, x: Tensor, features: Features, site: Site) -> Tensor:
-        return append(x, features[site])
+    def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
+        return append(h, features[site]) if point is ConditioningPoint.INPUT else h

@@ -1,4 +1,4 @@
-"""From what a config says to a fusion: `film`, `film:at=shortcut,bounded`, `one-hot-map+after-block`."""
+"""Fusions by name: parses `film`, `film:at=shortcut,bounded` and `one-hot-map+after-block`."""
 
 import difflib
 import inspect
@@ -15,7 +15,7 @@ from pixelbayes.models.fusion.single_site import Bottleneck, OutputAdd, OutputCo
 from pixelbayes.utils.errors import InputError
 
 FUSIONS: dict[str, type[Fusion]] = {
-    "none": Fusion,  # unconditional: the label is not read
+    "none": Fusion,  # unconditional: ignores the label
     "input-add": InputAdd,
     "input-concat": InputConcat,
     "channel-concat": ChannelConcat,
@@ -36,15 +36,15 @@ Maker = Callable[[FusionShape], Fusion]
 
 
 def fusion_maker(names: str | Sequence[str], *more: Maker) -> Maker:
-    """What makes the fusion that a config names.
+    """Returns a function that builds the fusion of a config.
 
     Args:
-        names: A key of FUSIONS, by choice with options of its class, `name:option=value,flag`; or several, as a list or
-            joined by "+", which compose in that order.
-        more: What else makes a fusion, to act after those.
+        names: A key of FUSIONS, optionally with options of its class, `name:option=value,flag`; or several, as a list
+            or joined by "+", which are composed in that order.
+        more: Further makers of fusions, which act after those.
 
     Raises:
-        InputError: Naming what is unknown, and the nearest right name.
+        InputError: If a name or an option is unknown; the message suggests the closest known one.
     """
     parts = [part for name in ([names] if isinstance(names, str) else names) for part in name.split("+")]
     makers = [_part_maker(part.strip()) for part in parts]
@@ -70,7 +70,7 @@ def _part_maker(part: str) -> Maker:
 
 
 def _value(what: str, kind: Any, text: str) -> Any:
-    """An option's value from its text, by the type its class declares."""
+    """Parses an option by the type that the class declares for it."""
     if get_origin(kind) is Literal:
         choices: dict[str, Any] = {str(choice): choice for choice in get_args(kind)}
     else:

@@ -1,28 +1,29 @@
-"""How the network is told the view of an image, beside its class."""
+"""Conditions the network on the view of an image, besides its class."""
 
 import dataclasses
 
 import torch
 from torch import Tensor
 
-from pixelbayes.models.fusion.base import Condition, Features, FusionShape
+from pixelbayes.models.conditioning import Features
+from pixelbayes.models.fusion.base import Condition, FusionShape
 from pixelbayes.models.fusion.block import FiLM
 
 
 class ViewFiLM(FiLM):
-    """FiLM by the view of an image, and by whether it was changed, rather than by its class.
+    """FiLM by the view of an image, and by whether it was augmented, instead of by its class.
 
     Distribution augmentation (Jun et al., 2020, https://proceedings.mlr.press/v119/jun20a.html): one network learns
-    p(t(x) | c, t) of every transformation t that it is told, so that hard ones add to what it sees without blurring
-    what it says of images as they are. A condition that tells no view means view 0.
+    p(t(x) | c, t) for every transformation t. Strong transformations then add training data without blurring the
+    density of unchanged images. A condition without a view means view 0.
 
     Args:
-        shape: The network around it.
-        views: How many there are.
+        shape: The network around the fusion.
+        num_conditions: Number of views, twice as many if the network is also conditioned on augmentation.
     """
 
-    def __init__(self, shape: FusionShape, *, views: int):
-        super().__init__(dataclasses.replace(shape, num_classes=views))
+    def __init__(self, shape: FusionShape, *, num_conditions: int):
+        super().__init__(dataclasses.replace(shape, num_classes=num_conditions))
 
     def prepare(self, condition: Condition) -> Features:
         view = condition.view

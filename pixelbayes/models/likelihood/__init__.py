@@ -1,4 +1,4 @@
-"""What the network's output means: a distribution over each pixel; `LIKELIHOODS` names them."""
+"""Likelihoods: distributions of a pixel, parametrised by the output of the network. `LIKELIHOODS` lists them."""
 
 from pixelbayes.models.likelihood.base import Likelihood, bits_per_dim, draw
 from pixelbayes.models.likelihood.categorical import Categorical

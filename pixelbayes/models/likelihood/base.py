@@ -1,4 +1,4 @@
-"""What every likelihood offers: the log-probability of pixels, and a draw from each colour in turn."""
+"""The interface of a likelihood: log-probabilities of pixels, and sampling colour by colour."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,40 +10,40 @@ from pixelbayes.images.pixels import to_x
 
 
 def bits_per_dim(nll: Tensor, dims: int) -> Tensor:
-    """Bits per dimension, nll / (dims ln 2), from nats per image; any shape.
+    """Bits per dimension, nll / (dims ln 2).
 
     Args:
-        nll: Negative log-likelihood of images on their own levels, in nats.
-        dims: Numbers in an image, C H W.
+        nll: Negative log-likelihood of whole images, any shape, in nats.
+        dims: Number of values in an image, C H W.
     """
     return nll / (dims * math.log(2))
 
 
 def draw(log_prob: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-    """Inverts the discrete CDF of p^(1/T): the lowest level whose cumulative probability exceeds the noise.
+    """Inverts the discrete CDF of p^(1/T): returns the lowest level whose cumulative probability exceeds the noise.
 
     Args:
         log_prob: Log-probabilities of the levels, shape (..., L), in nats; need not be normalised.
         noise: Uniform numbers in [0, 1), shape (...).
-        temperature: T; 1 samples the distribution as it is, towards 0 its mode.
+        temperature: T, above 0; 1 samples the distribution itself, and T towards 0 its mode.
 
     Returns:
         Levels, int64 (...), in 0 .. L-1.
     """
     cdf = torch.softmax(log_prob / temperature, dim=-1).cumsum(dim=-1)
-    noise = noise.to(cdf.dtype)[..., None] * cdf[..., -1:]  # the last sum is 1 but for rounding
+    noise = noise.to(cdf.dtype)[..., None] * cdf[..., -1:]  # the last sum is 1, except for rounding
     return (cdf <= noise).sum(dim=-1).clamp(max=log_prob.shape[-1] - 1)
 
 
 def at_least_float32(params: Tensor) -> Tensor:
-    """Half precision raised to float32: a log-probability needs more digits than a network."""
+    """Converts half precision to float32, because a log-probability needs more digits than the network."""
     return params.float() if params.dtype in (torch.float16, torch.bfloat16) else params
 
 
 class Likelihood(ABC):
-    """A distribution over one C-channel pixel at each position, made from the network's output.
+    """A distribution over one C-channel pixel at each position, with parameters computed by the network.
 
-    A likelihood's constructor takes `params` (B, num_params, H, W), `channels` C and `levels` L.
+    The constructor of a subclass takes `params` (B, num_params, H, W), `channels` C and `levels` L.
     """
 
     def __init__(self, channels: int, levels: int, dtype: torch.dtype):
@@ -54,11 +54,11 @@ class Likelihood(ABC):
     @classmethod
     @abstractmethod
     def num_params(cls, channels: int, levels: int, num_mixtures: int) -> int:
-        """Numbers that describe one pixel's distribution."""
+        """Number of parameters of one pixel's distribution, which is the number of output channels of the network."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log-probability of each pixel, its channels taken together.
+        """Log-probability of each pixel, jointly over its channels.
 
         Args:
             x: Images, shape (B, C, H, W), on the L levels in [-1, 1].
@@ -72,30 +72,33 @@ class Likelihood(ABC):
         """Log-probability of every level of a colour, given the colours before it in `x`.
 
         Args:
-            x: (B, C, H, W); what stands at this and later colours is not read.
+            colour: Index of the colour, 0 .. C-1.
+            x: (B, C, H, W) in [-1, 1]; this and later colours are ignored.
 
         Returns:
-            Shape (B, H, W, L), in nats; over L the probabilities sum to one.
+            Shape (B, H, W, L), in nats; the probabilities over L sum to one.
         """
 
     def sample(
         self, noise: Tensor, temperature: float = 1.0, *, guide: "Likelihood | None" = None, guidance: float = 0.0
     ) -> Tensor:
-        """Draws each pixel, colour by colour, by inverting the discrete CDF with one uniform number a colour.
+        """Draws each pixel, colour by colour, by inverting the discrete CDF with one uniform number per colour.
 
-        With a guide, the unconditional distribution l_null beside this conditional l_c, each colour is drawn from
-        (1 + w) l_c - w l_null over its levels, renormalised: classifier-free guidance (Ho and Salimans, 2022,
-        https://arxiv.org/abs/2207.12598, Eq. 6) of each conditional. Both follow the colours already drawn, each by its
-        own mixture's responsibilities. What is sampled is a chain of renormalised conditionals, not the joint's power.
+        With a guide, each colour is drawn from the renormalised log-probabilities (1 + w) l_c - w l_null over its
+        levels, where l_c are those of this distribution and l_null those of the guide: classifier-free guidance (Ho and
+        Salimans, 2022, https://arxiv.org/abs/2207.12598, Eq. 6), applied to the conditional distribution of each
+        colour. Both distributions are conditioned on the colours already drawn, each with the responsibilities of its
+        own mixture. The result is a chain of renormalised conditionals, which differs from a power of the joint
+        distribution.
 
         Args:
             noise: Uniform numbers in [0, 1), shape (B, C, H, W).
             temperature: T of p^(1/T) over the levels of each colour, renormalised.
-            guide: The distribution without the label.
-            guidance: w; 0 is no guidance.
+            guide: The unconditional distribution; None for no guidance.
+            guidance: w; 0 disables guidance.
 
         Returns:
-            x in [-1, 1], shape (B, C, H, W); every value lies on the grid as it is drawn.
+            x in [-1, 1], shape (B, C, H, W); every value is one of the L levels.
         """
         x = torch.zeros_like(noise, dtype=self.dtype)
         for colour in range(self.channels):
@@ -107,5 +110,5 @@ class Likelihood(ABC):
         return x
 
     def invert(self, noise: Tensor) -> Tensor:
-        """What `sample` draws at temperature 1 without guidance, by the shortest way the distribution allows."""
+        """The result of `sample` at temperature 1 without guidance; a subclass may compute it faster."""
         return self.sample(noise)

@@ -1,4 +1,4 @@
-"""One softmax over the levels of each colour, as the first PixelCNN had."""
+"""A softmax over the levels of each colour, the likelihood of the original PixelCNN."""
 
 import torch
 from torch import Tensor
@@ -8,21 +8,21 @@ from pixelbayes.models.likelihood.base import Likelihood, at_least_float32
 
 
 class Categorical(Likelihood):
-    """A softmax over all L levels for each colour of a pixel; no order among levels is assumed.
+    """A softmax over all L levels of each colour of a pixel. It does not use the order of the levels.
 
-    Van den Oord et al. (2016), Pixel Recurrent Neural Networks, https://arxiv.org/abs/1601.06759, section 2.2. There
-    the network's layers are masked by colour; here, so that the same network serves both likelihoods, a level's logit
-    is linear in the colours before it, as the means of the mixture of logistics are:
+    Van den Oord et al. (2016), Pixel Recurrent Neural Networks, https://arxiv.org/abs/1601.06759, section 2.2. Their
+    network has layers masked by colour. Here the same network serves both likelihoods, so the logit of a level is
+    linear in the colours before it, like the means of the mixture of logistics:
     logit_g(l) = a_g(l) + b_g(l) x_r, logit_b(l) = a_b(l) + b_b(l) x_r + c_b(l) x_g.
 
     Args:
-        params: Network output, shape (B, L C (C + 1) / 2, H, W), unbounded: for each colour L numbers a and, for each
-            colour before it, L slopes.
+        params: Network output, shape (B, L C (C + 1) / 2, H, W), unbounded: for each colour L intercepts a, then L
+            slopes for each colour before it.
         channels: C, colours per pixel.
         levels: L, number of values a colour can take.
 
     Raises:
-        ValueError: If `params` has another number of channels.
+        ValueError: If `params` does not have L C (C + 1) / 2 channels.
     """
 
     @classmethod
@@ -35,8 +35,8 @@ class Categorical(Likelihood):
             raise ValueError(f"params has {params.shape[1]} channels, expected {expected}")
         params = at_least_float32(params)
         super().__init__(channels, levels, params.dtype)
-        terms = params.unflatten(1, (-1, levels))  # (B, C (C + 1) / 2, L, H, W)
-        self.terms = terms.split([colour + 1 for colour in range(channels)], dim=1)
+        terms = torch.unflatten(params, 1, (-1, levels))  # (B, C (C + 1) / 2, L, H, W)
+        self.terms = torch.split(terms, [colour + 1 for colour in range(channels)], dim=1)
 
     def colour_log_prob(self, colour: int, x: Tensor) -> Tensor:
         intercept, *slopes = self.terms[colour].unbind(dim=1)  # (B, L, H, W) each

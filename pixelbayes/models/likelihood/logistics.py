@@ -1,4 +1,4 @@
-"""The discretised mixture of logistics over each pixel, PixelCNN++'s likelihood."""
+"""The discretised mixture of logistics, the likelihood of PixelCNN++."""
 
 import math
 
@@ -9,16 +9,16 @@ from torch import Tensor
 from pixelbayes.images.pixels import to_level, to_x
 from pixelbayes.models.likelihood.base import Likelihood, at_least_float32
 
-LOG_SCALE_RANGE = (-7.0, 7.0)  # below as the authors; above so that a bin's mass stays a normal number
+LOG_SCALE_RANGE = (-7.0, 7.0)  # lower bound of the authors' code; the upper one keeps the mass of a bin above underflow
 
 
 class MixtureOfLogistics(Likelihood):
     """Discretised mixture of K logistics over one C-channel pixel at each position.
 
-    Salimans et al. (2017), https://arxiv.org/abs/1701.05517, section 2.1, Eq. 2; later channels shift with earlier
-    ones, Eq. 3. A level's probability is the mass of the logistic between the level's edges; the lowest level takes all
-    below it, the highest all above. The log-scale is clamped to [-7, 7]; there is no other threshold. Half precision is
-    raised to float32.
+    Salimans et al. (2017), https://arxiv.org/abs/1701.05517, section 2.1, Eq. 2; the means of later channels are linear
+    in earlier channels, Eq. 3. The probability of a level is the mass of the logistic between the edges of the level.
+    The lowest level also takes all mass below it, the highest all mass above it. The log-scale is clamped to [-7, 7];
+    there is no other threshold. Half precision is converted to float32.
 
     Args:
         params: Network output, shape (B, 10K, H, W) for 3 channels and (B, 3K, H, W) for 1, unbounded: K mixture
@@ -27,12 +27,12 @@ class MixtureOfLogistics(Likelihood):
         levels: L, number of values a colour can take; 256 for 8-bit images.
 
     Raises:
-        ValueError: If `params` does not divide into whole mixtures for that C.
+        ValueError: If the number of channels of `params` is not a multiple of `numbers_per_mixture`.
     """
 
     @staticmethod
     def numbers_per_mixture(channels: int) -> int:
-        """Numbers that describe one component: a logit, means, log-scales and coefficients."""
+        """Number of parameters of one component: a logit, means, log-scales and coefficients."""
         return 1 + 2 * channels + (3 if channels == 3 else 0)
 
     @classmethod
@@ -48,8 +48,8 @@ class MixtureOfLogistics(Likelihood):
                 f"for images of {channels} channels"
             )
         super().__init__(channels, levels, params.dtype)
-        self.mixture_logits, per_colour = params.tensor_split([num_mixtures], dim=1)  # (B, K, H, W) and the others
-        means, log_scales, *coeffs = per_colour.unflatten(1, (channels, -1, num_mixtures)).unbind(2)
+        self.mixture_logits, per_colour = params.tensor_split([num_mixtures], dim=1)  # (B, K, H, W) and the rest
+        means, log_scales, *coeffs = torch.unflatten(per_colour, 1, (channels, -1, num_mixtures)).unbind(2)
         self.means = means  # (B, C, K, H, W)
         self.log_scales = log_scales.clamp(*LOG_SCALE_RANGE)
         self.coeffs = coeffs[0].tanh() if channels == 3 else None
@@ -71,11 +71,11 @@ class MixtureOfLogistics(Likelihood):
             mean, log_scale = self._conditional(earlier, x)
             here = x[:, earlier, None]  # (B, 1, H, W)
             log_weights = log_weights + self._log_bin(here, to_level(here, self.levels), mean, log_scale)
-        responsibilities = log_weights.log_softmax(dim=1)[..., None]  # what the earlier colours leave, (B, K, H, W, 1)
+        responsibilities = log_weights.log_softmax(dim=1)[..., None]  # given the earlier colours, (B, K, H, W, 1)
         return (responsibilities + self.level_log_prob(colour, x)).logsumexp(dim=1)
 
     def invert(self, noise: Tensor) -> Tensor:
-        # the mass up to a level is a sum of K sigmoids: no need to add up those of all levels below
+        # the cumulative probability of a level is a sum of K sigmoids, so no sum over the levels is needed
         x = torch.zeros_like(noise, dtype=self.dtype)
         log_weights = self.log_weights()
         for colour in range(self.channels):
@@ -87,29 +87,32 @@ class MixtureOfLogistics(Likelihood):
         return x
 
     def _search(self, noise: Tensor, weights: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-        """The lowest level whose cumulative probability exceeds the noise, (B, H, W): its block first, then itself."""
-        block = math.isqrt(self.levels - 1) + 1  # levels, about as many as there are blocks
-        ends = torch.arange(block - 1, self.levels - 1, block, device=noise.device)  # the last level needs no edge
+        """The lowest level whose cumulative probability exceeds the noise, (B, H, W).
+
+        Searches the level's block of about sqrt(L) levels first, then the level within the block.
+        """
+        block = math.isqrt(self.levels - 1) + 1  # levels per block
+        ends = torch.arange(block - 1, self.levels - 1, block, device=noise.device)  # the last level has no upper edge
         first = block * self._count_below(ends.expand(*noise.shape, -1), noise, weights, mean, log_scale)
         within = first[..., None] + torch.arange(block - 1, device=noise.device)
         return (first + self._count_below(within, noise, weights, mean, log_scale)).clamp(max=self.levels - 1)
 
     def _count_below(self, level: Tensor, noise: Tensor, weights: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-        """How many of some levels, (B, H, W, N), have a cumulative probability that does not exceed the noise."""
+        """Number of the levels (B, H, W, N) whose cumulative probability does not exceed the noise, (B, H, W)."""
         edge = to_x(level, self.levels, mean.dtype)[:, None] + 1 / (self.levels - 1)  # (B, 1, H, W, N)
         below = torch.sigmoid((edge - mean[..., None]) * torch.exp(-log_scale)[..., None])  # (B, K, H, W, N)
         cumulative = (weights[..., None] * below).sum(dim=1)
         return (cumulative <= noise.to(cumulative.dtype)[..., None]).sum(dim=-1)
 
     def log_weights(self) -> Tensor:
-        """Log of the mixture weights before any colour is seen, (B, K, H, W)."""
+        """Log of the mixture weights, (B, K, H, W)."""
         return torch.log_softmax(self.mixture_logits, dim=1)
 
     def level_log_prob(self, colour: int, x: Tensor) -> Tensor:
         """Log-probability of every level of a colour under each component, given the colours before it in `x`.
 
         Returns:
-            Shape (B, K, H, W, L), in nats; over L the probabilities sum to one.
+            Shape (B, K, H, W, L), in nats; the probabilities over L sum to one.
         """
         level = torch.arange(self.levels, device=x.device)
         mean, log_scale = self._conditional(colour, x)
@@ -125,10 +128,11 @@ class MixtureOfLogistics(Likelihood):
         return mean, log_scale
 
     def _log_bin(self, x: Tensor, level: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-        """Log-probability of a level under one logistic, in nats; `x` is the level's centre.
+        """Log-probability of a level under one logistic, in nats; `x` is the centre of the level.
 
         With a, b the scaled upper and lower edges, sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)).
-        Their difference is 2 / ((L - 1) s), taken from the scale: subtracting a and b would lose it.
+        The difference a - b = 2 / ((L - 1) s) is computed from the scale s, because subtracting b from a would lose its
+        digits by cancellation.
         """
         half_bin = 1 / (self.levels - 1)
         inverse_scale = torch.exp(-log_scale)
@@ -141,6 +145,6 @@ class MixtureOfLogistics(Likelihood):
 
 
 def _saturate(edge: Tensor) -> Tensor:
-    """Keeps an edge that would overflow finite, and so the sums of log-probabilities; no edge that matters changes."""
+    """Clamps edges that would overflow, so that sums of log-probabilities stay finite. Other edges are unchanged."""
     limit = torch.finfo(edge.dtype).max / 64
     return edge.clamp(-limit, limit)

@@ -6,7 +6,7 @@ from pixelbayes.utils.errors import InputError
 
 @pytest.fixture
 def table(tmp_path, picture):
-    """Writes `NAME.csv` and the pictures a.png .. d.png beside it; gives the config that reads them."""
+    """Writes `NAME.csv` and the images a.png .. d.png beside it; returns the config that reads them."""
     for name in "abcd":
         picture(f"{name}.png")
 
@@ -37,7 +37,7 @@ def test_labels_may_be_names_in_alphabetical_order(table):
     assert (data.class_names, data.split("train").labels.tolist()) == (("cat", "dog"), [1, 0])
 
 
-def test_class_names_order_the_names_and_name_the_numbers(table, tmp_path):
+def test_class_names_determine_the_order_of_names_and_the_meaning_of_numbers(table, tmp_path):
     table(train="a.png,dog\nb.png,cat\nc.png,1\n")
     data = load_data(DataConfig(source=f"csv:{tmp_path}", class_names=("dog", "cat"), validation_fraction=0))
     assert (data.class_names, data.split("train").labels.tolist()) == (("dog", "cat"), [0, 1, 1])
@@ -65,42 +65,42 @@ def test_all_faults_of_all_tables_are_listed_by_row(table, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"words")
     table(train="path,label\na.png,cat\nb.png,dgo\nc.png\nnone.png,dog\n", test="bad.png,cat\nd.png,cat,1\n")
     assert faults(DataConfig(source=f"csv:{tmp_path}", class_names=("cat", "dog"))) == [
-        "test.csv row 2: 3 columns instead of path,label; quote a path that has a comma",
-        "train.csv row 4: 1 columns instead of path,label; quote a path that has a comma",
-        "train.csv row 3: class 'dgo' is not among cat, dog (--data.class_names, or the network's); correct either",
+        "test.csv row 2: 3 columns instead of path,label; quote a path with a comma",
+        "train.csv row 4: 1 columns instead of path,label; quote a path with a comma",
+        "train.csv row 3: class 'dgo' is not among cat, dog (from --class-names or the network); correct either",
         "test.csv row 1: bad.png: not one of PNG, JPEG, WEBP, BMP, GIF, TIFF, PPM; convert it or remove it",
         "train.csv row 5: none.png: no such file; correct the path or remove the entry",
     ]
 
 
-def test_more_faults_than_a_screen_holds_are_counted(table):
+def test_faults_after_the_first_twenty_are_counted(table):
     text = "".join(f"none{index}.png,0\n" for index in range(25))
     assert faults(table(train=text))[-1] == "... and 5 more faults like these"
 
 
-def test_numbers_that_leave_one_out_are_refused(table):
+def test_numbers_with_a_gap_are_rejected(table):
     assert faults(table(train="a.png,0\nb.png,2\n")) == [
-        "labels run to 2 but no image has label 1; number the classes 0, 1, 2, ..."
+        "the largest label is 2, but no image has label 1; number the classes 0, 1, 2, ..."
     ]
 
 
-def test_an_id_in_the_place_of_a_label_is_a_fault_and_not_a_million_classes(table):
+def test_a_large_number_instead_of_a_label_is_a_fault_and_does_not_create_as_many_classes(table):
     assert "no image has label 1" in faults(table(train="a.png,0\nb.png,123456789\n"))[0]
-    assert "is a name where others are numbers" in faults(table(train=f"a.png,0\nb.png,{'9' * 5000}\n"))[0]
+    assert "is a name, but others are numbers" in faults(table(train=f"a.png,0\nb.png,{'9' * 5000}\n"))[0]
 
 
-def test_a_name_among_numbers_is_refused(table):
+def test_a_name_among_numbers_is_rejected(table):
     assert faults(table(train="a.png,0\nb.png,1\nc.png,cat\n")) == [
-        "train.csv row 3: label 'cat' is a name where others are numbers; use one kind"
+        "train.csv row 3: label 'cat' is a name, but others are numbers; use one kind"
     ]
 
 
-def test_a_table_without_any_label_cannot_be_used(table):
+def test_a_table_without_labels_is_rejected(table):
     (fault,) = faults(table(train="a.png,\nb.png,-1\n"))
     assert "no image has a label" in fault
 
 
-def test_tables_that_are_missing_empty_double_or_not_text_are_named(table, tmp_path):
+def test_missing_empty_duplicate_and_binary_tables_are_named(table, tmp_path):
     assert "no train.csv here" in faults(DataConfig(source=f"csv:{tmp_path}"))[0]
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00")
     found = faults(table(val="a.png,0\n", validation="a.png,0\n", test="\n"))

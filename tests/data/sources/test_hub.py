@@ -37,14 +37,14 @@ def test_columns_are_found_by_type_and_splits_by_name(saved):
     assert data.split("train").names == ("train row 0", "train row 1", "train row 2")
 
 
-def test_pixels_are_those_that_were_saved(saved):
+def test_the_pixels_are_those_that_were_saved(saved):
     data = load_data(DataConfig(source=saved(datasets.DatasetDict(train=dataset([0, 1])))))
     expected = [np.array(image) for image in dataset([0, 1])["photo"]]
     assert np.array_equal(data.split("train").pixels[:, 0].numpy(), expected)
-    assert data.preprocessing.channels == 1
+    assert data.preprocessing.image_shape.channels == 1
 
 
-def test_a_single_part_is_cut_into_three(saved):
+def test_a_single_part_is_divided_into_three_splits(saved):
     data = load_data(DataConfig(source=saved(dataset([0, 1] * 10))))
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 12, "validation": 4, "test": 4}
     assert data.cut_from_train == ("validation", "test")
@@ -67,7 +67,7 @@ def test_a_test_split_without_the_label_column_is_unlabelled(saved):
     assert load_data(DataConfig(source=saved(splits))).split("test").labels.tolist() == [-1]
 
 
-def test_a_class_that_class_names_leave_out_is_a_fault(saved):
+def test_a_class_missing_from_class_names_is_a_fault(saved):
     with pytest.raises(InputError, match="class 'cat' is not among "):
         load_data(DataConfig(source=saved(dataset([0, 1])), class_names=("dog",)))
 
@@ -80,18 +80,18 @@ def test_a_damaged_image_is_named_by_its_row(saved):
         load_data(DataConfig(source=saved(rows)))
 
 
-def test_a_dataset_without_class_labels_is_refused(saved):
-    with pytest.raises(InputError, match="no column of type ClassLabel, only id, photo; choose another dataset"):
+def test_a_data_set_without_class_labels_is_rejected(saved):
+    with pytest.raises(InputError, match="no column of type ClassLabel, only id, photo; choose another data set"):
         load_data(DataConfig(source=saved(dataset([0]).remove_columns("label"))))
 
 
-def test_a_dataset_that_cannot_be_loaded_is_named_in_one_line(tmp_path):
+def test_a_data_set_that_cannot_be_loaded_is_named_in_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be loaded") as caught:
         load_data(DataConfig(source=f"hub:{tmp_path}/none"))
     assert "\n" not in str(caught.value)
 
 
-def test_without_the_library_the_message_says_what_to_install(monkeypatch):
+def test_without_the_library_the_message_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(InputError, match=r"pip install 'pixelbayes\[hub\]'"):
         load_data(DataConfig(source="hub:cifar10"))

@@ -1,4 +1,4 @@
-"""What a user waits for: a command from a cold start to images on disk."""
+"""Time of a command, from its start to images on disk."""
 
 import resource
 import subprocess
@@ -11,33 +11,45 @@ from typing import Any
 import torch
 
 from benchmarks.networks import network
-from pixelbayes.checkpoints.checkpoint import Checkpoint, save
+from pixelbayes.checkpoints.checkpoint import save
+from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.images.preprocessing import Preprocessing
+from pixelbayes.images.shape import ImageShape
 
 
-def waiting(device: str, repeats: int) -> dict[str, Any]:
-    """One row: seconds of `pixelbayes sample` for 25 images, imports and all."""
+def cold_start(device: str, repeats: int) -> dict[str, Any]:
+    """One row: seconds of `pixelbayes sample` for 25 images, including imports."""
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "network.safetensors"
         save(
-            Checkpoint(
+            TrainedPixelCNN(
                 network=network(32, torch.device("cpu")),
                 class_names=("a", "b", "c", "d"),
-                preprocessing=Preprocessing(channels=3, levels=256, image_size=(32, 32)),
+                preprocessing=Preprocessing(image_shape=ImageShape(height=32, width=32)),
                 prior=(0.25,) * 4,
             ),
             weights,
         )
         times = []
         for repeat in range(repeats):
-            command = [sys.executable, "-m", "pixelbayes", "sample", str(weights), "--label", "a", "--n", "25"]
-            began = time.perf_counter()
+            command = [
+                sys.executable,
+                "-m",
+                "pixelbayes",
+                "sample",
+                str(weights),
+                "--label",
+                "a",
+                "--num-samples",
+                "25",
+            ]
+            started = time.perf_counter()
             subprocess.run(
                 [*command, "--device", device, "--out", f"{folder}/{repeat}"], check=True, capture_output=True
             )
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - started)
     return {
-        "work": "waiting",
+        "work": "cold start",
         "device": device,
         "seconds": sorted(times)[len(times) // 2],
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10,

@@ -1,0 +1,206 @@
+"""Trained networks: a density, a dedicated classifier, or an ensemble of densities, behind one interface."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+
+from pixelbayes.checkpoints.calibration_record import CalibrationRecord
+from pixelbayes.checkpoints.provenance import Provenance
+from pixelbayes.images.preprocessing import Preprocessing
+from pixelbayes.images.shape import ImageShape
+from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
+from pixelbayes.models.resnet import ResNet, ResNetConfig
+from pixelbayes.utils.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained(ABC):
+    """One or several trained networks, with everything that is needed to use them.
+
+    Args:
+        class_names: Name of each label, Y of them.
+        preprocessing: Converts an image to the pixels that the network takes.
+        prior: p(c), Y numbers.
+        provenance: How the weights were made.
+        calibration: The record of `calibrate` for these weights; None if there is none.
+        stale_calibration: Whether there is a record beside the weights that belongs to other weights or another way of
+            scoring. It is not used.
+    """
+
+    kind: ClassVar[str]
+    """identifier in weights files"""
+    kind_name: ClassVar[str]
+    """noun phrase for messages"""
+
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    prior: tuple[float, ...]
+    provenance: Provenance = field(default_factory=Provenance)
+    calibration: CalibrationRecord | None = None
+    stale_calibration: bool = False
+
+    @property
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """Number of learned parameters."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """A phrase that describes the network."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """A hash of the weights, 16 hexadecimal digits; of an ensemble one per network."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """The device of the weights."""
+
+    @property
+    def densities(self) -> "tuple[TrainedPixelCNN, ...]":
+        """The networks that compute log p(x | c); empty for a dedicated classifier."""
+        return ()
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Shape of the images that the network takes."""
+        return self.preprocessing.image_shape
+
+    @property
+    def temperature(self) -> float:
+        """T of p(c | x), proportional to p(x | c)^(1/T) p(c); 1 without calibration."""
+        return self.calibration.temperature if self.calibration else 1.0
+
+    @property
+    def class_vectors(self) -> torch.Tensor | None:
+        """Features that condition the network on each class, (Y, D); None if there are none."""
+        return None
+
+    @property
+    def log_prior(self) -> torch.Tensor:
+        """log p(c), float64 (Y,), in nats."""
+        return torch.tensor(self.prior, dtype=torch.float64).log()
+
+    def label(self, name: str) -> int:
+        """The label of a class, given its name or its number.
+
+        Raises:
+            InputError: If there is no such class.
+        """
+        if name in self.class_names:
+            return self.class_names.index(name)
+        if name.isdecimal() and int(name) < len(self.class_names):
+            return int(name)
+        raise InputError(f"class {name!r} is unknown; this network knows: {', '.join(self.class_names)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork(Trained):
+    """A single trained network.
+
+    Args:
+        network: The network in evaluation mode, in float32.
+    """
+
+    network_class: ClassVar[type[PixelCNN] | type[ResNet]]
+    config_class: ClassVar[type[PixelCNNConfig] | type[ResNetConfig]]
+
+    network: PixelCNN | ResNet
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(weight.numel() for weight in self.network.parameters())
+
+    @property
+    def description(self) -> str:
+        return f"{self.kind_name[0].upper()}{self.kind_name[1:]} with {self.num_parameters:,} parameters"
+
+    @property
+    def digest(self) -> str:
+        digest = hashlib.blake2b(digest_size=8)
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedPixelCNN(TrainedNetwork):
+    """A PixelCNN++, which computes log p(x | c)."""
+
+    kind = "pixelcnn"
+    kind_name = "a PixelCNN++"
+    network_class = PixelCNN
+    config_class = PixelCNNConfig
+
+    network: PixelCNN
+
+    @property
+    def description(self) -> str:
+        fusion = self.network.config.fusion
+        name = fusion if isinstance(fusion, str) else "+".join(fusion)
+        return f"A class-conditional PixelCNN++ with {self.num_parameters:,} parameters, fusion {name}"
+
+    @property
+    def densities(self) -> "tuple[TrainedPixelCNN, ...]":
+        return (self,)
+
+    @property
+    def class_vectors(self) -> torch.Tensor | None:
+        with torch.no_grad():
+            return self.network.fusion.class_vectors(len(self.class_names))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedResNet(TrainedNetwork):
+    """A dedicated classifier, which computes p(c | x) only; `prior` is the class frequency of its training images."""
+
+    kind = "resnet"
+    kind_name = "a dedicated classifier"
+    network_class = ResNet
+    config_class = ResNetConfig
+
+    network: ResNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble(Trained):
+    """Several PixelCNN++ that are scored as one density. It has no calibration of its own.
+
+    Args:
+        members: The networks, of the same classes, preprocessing and prior; see `merging.make_ensemble`.
+    """
+
+    kind = "ensemble"
+    kind_name = "an ensemble"
+
+    members: tuple[TrainedPixelCNN, ...]
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(member.num_parameters for member in self.members)
+
+    @property
+    def description(self) -> str:
+        return f"An ensemble of {len(self.members)} PixelCNN++ with {self.num_parameters:,} parameters in total"
+
+    @property
+    def digest(self) -> str:
+        return ", ".join(member.digest for member in self.members)
+
+    @property
+    def device(self) -> torch.device:
+        return self.members[0].device
+
+    @property
+    def densities(self) -> tuple[TrainedPixelCNN, ...]:
+        return self.members
