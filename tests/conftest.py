@@ -2,8 +2,10 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from runs import QUICK, train, write_pictures
 
+from pixelbayes.checkpoints import checkpoint
 from pixelbayes.experiments.baseline import BASELINES, train_baseline
 
 
@@ -18,6 +20,19 @@ def finished_run(pictures, tmp_path_factory):
     """The folder of a tiny run that was never interrupted; read-only."""
     run = tmp_path_factory.mktemp("runs") / "finished"
     assert train(pictures, run) == 0
+    return run
+
+
+@pytest.fixture(scope="session")
+def second_run(finished_run, tmp_path_factory):
+    """A folder with weights of the same architecture that differ a little from those of `finished_run`; read-only."""
+    trained = checkpoint.load(finished_run, "cpu")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in trained.network.parameters():
+            weight += 0.05 * weight.std(correction=0) * torch.randn(weight.shape, generator=generator)
+    run = tmp_path_factory.mktemp("runs") / "second"
+    checkpoint.save(replace(trained, calibration=None), run / "best.safetensors")
     return run
 
 

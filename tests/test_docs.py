@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from pixelbayes.images.shape import ImageShape
 from pixelbayes.models.fusion import FUSIONS
 from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 EVALUATION = ROOT / "docs" / "evaluation.md"
 THEORY = ROOT / "docs" / "theory.md"
 
@@ -63,12 +64,13 @@ def test_every_link_leads_somewhere(document):
         assert not anchor or anchor in anchors(linked), f"{document.name} links to {target}"
 
 
-def test_the_table_of_fusions_is_complete_and_counts_what_they_learn():
+def test_the_table_of_fusions_is_complete_and_has_the_numbers_of_parameters():
     rows = re.findall(r"^\| `([\w-]+)` \|(.+)\|$", prose(THEORY), re.MULTILINE)
     told = {name: int(cells.split("|")[3]) for name, cells in rows}
     counted = {}
     for name in FUSIONS.keys() - {"none"}:
-        network = PixelCNN(PixelCNNConfig(num_classes=4, fusion=name, num_filters=160, num_blocks=1))
+        shape = ImageShape(height=32, width=32)
+        network = PixelCNN(PixelCNNConfig(num_classes=4, image_shape=shape, fusion=name, num_filters=160))
         counted[name] = sum(weight.numel() for weight in network.fusion.parameters())
     assert told == counted
 
@@ -85,7 +87,7 @@ def test_the_pictures_of_the_theory_can_be_drawn_again(tmp_path):
 @pytest.mark.slow
 def test_the_picture_of_what_comes_with_the_package_can_be_drawn_again(tmp_path):
     script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
-    script["main"](tmp_path, script["SHIPPED"])
+    script["main"](tmp_path, script["BUNDLED"])
     drawn = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert drawn.keys() <= {Path(target).name for target in links(ROOT / "README.md")}
     assert max(drawn.values()) < 400_000

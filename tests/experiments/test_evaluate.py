@@ -1,26 +1,26 @@
-"""`evaluate`, from a run and images to a folder."""
+"""`evaluate`, from a run and images to a folder; with one network or an ensemble."""
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
-from runs import CLASSES, train, write_pictures
+from runs import CLASSES, write_pictures
 
-from pixelbayes import experiments as experiment
+from pixelbayes import experiments
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.cli import main
 from pixelbayes.data import DataConfig, load_data
 from pixelbayes.evaluation.measure import measure
-from pixelbayes.experiments import sample_quality as quality
+from pixelbayes.experiments.measure import load_trained
+from pixelbayes.inference import ScoringConfig
 from pixelbayes.metrics.ood import auroc, ood_scores
-from pixelbayes.report.results import FORMATS, RESULTS
+from pixelbayes.models.likelihood import bits_per_dim
+from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.run_folder import FIGURE_FORMATS, RunFolder
 
 
 def evaluate(run, source, *options):
@@ -29,7 +29,7 @@ def evaluate(run, source, *options):
 
 
 def read(path):
-    """A JSON file, but for what a clock has said."""
+    """A JSON file, without the speed."""
     return json.loads(path.read_text()) | {"images_per_second": None}
 
 
@@ -39,7 +39,7 @@ def rows(path):
 
 
 def files(folder):
-    """Every file with its bytes and the time it was written."""
+    """Every file with its bytes and its time of modification."""
     return {
         path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -50,50 +50,56 @@ def files(folder):
 # the folder
 
 
-def test_other_data_of_the_same_name_does_not_take_its_place(run, pictures, tmp_path):
+def test_an_evaluation_in_the_run_folder_changes_only_the_page_of_the_run(run, pictures):
+    before = files(run)
+    assert "pictures-test" not in RunFolder(run).page.read_text()
+    assert evaluate(run, pictures, "--split", "test") == 0
+    after = files(run)
+    assert {name for name in before if after[name] != before[name]} == {"index.html"}
+    assert "pictures-test" in RunFolder(run).page.read_text()
+    new = {name.removeprefix("evaluation/pictures-test/") for name in set(after) - set(before)}
+    figures = {name for name in new if name.startswith("figures/")}
+    assert new - figures == {path.name for path in RunFolder(run).results} - {"quality.json"}
+    assert {name.partition(".")[0] for name in figures} >= {"figures/confusion", "figures/reliability"}
+    assert all(name.replace(".svg", suffix) in figures for name in figures for suffix in FIGURE_FORMATS)
+
+
+def test_the_folder_of_an_evaluation_is_named_by_data_split_and_members(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = experiments.evaluation_folder
+    assert folder(run, "folder:some/pictures", "test") == run / "evaluation/pictures-test"
+    assert folder(run, "pictures", "test", ["runs/b", "c"]) == run / "evaluation/pictures-test-with-b-c"
+    weights = folder(run / "last.safetensors", "pictures", "test")
+    assert weights.parent.name == "runs"
+    assert weights.name.endswith("-evaluation")
+
+
+def test_other_data_of_the_same_name_have_another_folder(run, pictures, tmp_path):
     other = shutil.copytree(pictures, tmp_path / "other" / pictures.name)
     for source in (pictures, other, pictures, other):
-        assert evaluate(run, source, "--split", "test") == 0
+        folder = experiments.evaluation_folder(run, str(source), "test")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.json").write_text(json.dumps({"data": str(source)}))
     folders = {path.name: read(path / "metrics.json")["data"] for path in (run / "evaluation").iterdir()}
     assert folders == {"pictures-test": str(pictures), "pictures-test-2": str(other)}
 
 
-def test_an_evaluation_stands_in_the_runs_folder_and_leaves_all_else_but_the_runs_page_as_it_was(run, pictures):
-    before = files(run)
-    assert evaluate(run, pictures, "--split", "test") == 0
-    after = files(run)
-    assert {name for name in before if after[name] != before[name]} == {"index.html"}
-    new = {name.removeprefix("evaluation/pictures-test/") for name in set(after) - set(before)}
-    figures = {name for name in new if name.startswith("figures/")}
-    assert new - figures == set(RESULTS) - {"quality.json"}
-    assert {name.partition(".")[0] for name in figures} >= {"figures/confusion", "figures/reliability"}
-    assert all(name.replace(".svg", suffix) in figures for name in figures for suffix in FORMATS)
+# metrics and predictions
 
 
-def test_the_runs_own_page_shows_its_evaluations(run, pictures):
-    assert "pictures-test" not in (run / "index.html").read_text()
-    evaluate(run, pictures, "--split", "test")
-    assert "pictures-test" in (run / "index.html").read_text()
+def test_evaluate_gives_the_metrics_of_the_run_and_writes_them_to_every_named_file(finished_run, pictures, tmp_path):
+    metrics, predictions, form = tmp_path / "deep/metrics.json", tmp_path / "p.csv", tmp_path / "form.csv"
+    options = ("--json", metrics, "--csv", predictions, "--submission", form, "--out", tmp_path / "out")
+    assert evaluate(finished_run, pictures, *options) == 0
+    expected = read(finished_run / "metrics.json")
+    del expected["training"]
+    assert read(metrics) == expected | {"quality": None}
+    assert read(tmp_path / "out/metrics.json") == expected
+    assert predictions.read_text() == (finished_run / "predictions.csv").read_text()
+    assert len({name for name, _ in rows(form)}) == 1 + 12  # files of the same name keep their folders
 
 
-def test_the_evaluation_of_a_weights_file_stands_under_runs(finished_run, pictures, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    weights = shutil.copy(finished_run / "last.safetensors", tmp_path)
-    assert evaluate(weights, pictures) == 0
-    (folder,) = (tmp_path / "runs").iterdir()
-    assert folder.name.endswith("-evaluation")
-    assert read(folder / "metrics.json")["split"] == "validation"
-
-
-def test_a_later_evaluation_replaces_the_earlier_one(judged, finished_run, pictures):
-    assert {path.stem for path in (judged / "figures").iterdir()} >= {"samples", "neighbours"}
-    evaluate(finished_run, pictures, "--out", judged)
-    assert not (judged / "quality.json").exists()
-    assert not {path.stem for path in (judged / "figures").iterdir()} & {"samples", "neighbours"}
-    assert len(samples_in(judged)) == 9  # what took long to draw stays
-
-
-def test_a_submission_has_the_files_name_and_the_number_of_its_class(finished_run, pictures, tmp_path):
+def test_a_submission_has_file_names_and_label_numbers(finished_run, pictures, tmp_path):
     for label, name in enumerate(CLASSES):
         (tmp_path / "data/test").mkdir(parents=True, exist_ok=True)
         (tmp_path / "data/train" / name).mkdir(parents=True)
@@ -103,221 +109,71 @@ def test_a_submission_has_the_files_name_and_the_number_of_its_class(finished_ru
     options = ("--split", "test", "--submission", form, "--json", metrics, "--out", tmp_path / "out")
     assert evaluate(finished_run, tmp_path / "data", *options) == 0
     assert rows(form) == [["id", "label"], ["0.png", "2"], ["1.png", "1"], ["2.png", "0"]]
-    assert read(metrics)["accuracy"] is None  # images of a test split that lie in no class folder have no label
+    assert read(metrics)["accuracy"] is None  # test images outside class folders have no label
 
 
-def test_files_of_one_name_keep_their_folders_in_a_submission(finished_run, pictures, tmp_path):
-    form = tmp_path / "form.csv"
-    evaluate(finished_run, pictures, "--submission", form, "--out", tmp_path / "out")
-    assert len({name for name, _ in rows(form)}) == 1 + 12
+def test_a_weights_file_can_be_measured_instead_of_its_run(finished_run, pictures, tmp_path):
+    weights = shutil.copy(finished_run / "last.safetensors", tmp_path)
+    trained, measurement = experiments.measure(weights, str(pictures), "test", device="cpu")
+    assert (trained.provenance.epoch, measurement.split.names[0]) == (4, "test/cat/00.png")
 
 
-def test_a_dedicated_classifier_can_be_evaluated_too(classifier_run, pictures, tmp_path):
+def test_a_dedicated_classifier_can_be_evaluated(classifier_run, pictures, tmp_path):
     assert evaluate(classifier_run, pictures, "--split", "test", "--out", tmp_path) == 0
     found = read(tmp_path / "metrics.json")
     assert (found["n"], found["bits_per_dim"]) == (12, None)
     assert (tmp_path / "index.html").is_file()
 
 
-# samples
-
-
-@pytest.fixture(scope="module")
-def judge(finished_run, classifier_run, pictures):
-    """Evaluates with samples, by a classifier that is there already."""
-
-    def run(out, *options, samples=3):
-        chosen = ("--samples", samples, "--classifier", classifier_run)
-        return evaluate(finished_run, pictures, "--out", out, *chosen, *options)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def finished(judge, tmp_path_factory):
-    """An evaluation with samples; to be read, not changed."""
-    folder = tmp_path_factory.mktemp("evaluation")
-    assert judge(folder) == 0
+def csv_source(folder, pictures, **splits):
+    """`folder/SPLIT.csv` of images by absolute path, with their labels."""
+    folder.mkdir()
+    for split, labels in splits.items():
+        text = "".join(f"{pictures}/validation/{name}/00.png,{label}\n" for name, label in labels)
+        (folder / f"{split}.csv").write_text(text)
     return folder
 
 
-@pytest.fixture
-def judged(finished, tmp_path):
-    """A copy of it, to be changed."""
-    return shutil.copytree(finished, tmp_path / "judged")
-
-
-def samples_in(folder):
-    return {name: value for name, value in files(folder / "samples").items() if name.endswith(".png")}
-
-
-def outcome(folder):
-    """All that an evaluation has found, but for what a clock has said."""
-    pixels = {name: content for name, (content, _) in samples_in(folder).items()}
-    return read(folder / "metrics.json"), read(folder / "quality.json"), rows(folder / "predictions.csv"), pixels
-
-
-def test_figures_of_samples_are_of_all_that_were_drawn_and_say_what_of(finished, pictures):
-    found = read(finished / "quality.json")
-    assert set(samples_in(finished)) == {f"{name}-000{index}.png" for name in CLASSES for index in range(3)}
-    assert (found["n"], found["n_reference"], list(found["per_class"])) == (9, 12, list(CLASSES))
-    assert found["reference"] == f"{pictures}, validation, 6 x 8"
-    assert found["fid"] >= 0
-    assert found["class_agreement"]["classifier"].startswith(found["extractor"].removeprefix("domain-"))
-    assert found["memorization"]["pixels"]["held_out_median"] > 0
-
-
-def test_samples_of_a_folder_give_the_figures_of_the_samples_drawn(judge, finished, tmp_path, capsys):
-    assert judge(tmp_path, samples=finished / "samples") == 0
-    assert read(tmp_path / "quality.json") == read(finished / "quality.json")
-    assert not (tmp_path / "samples").exists()
-    assert "class agreement" in capsys.readouterr().out
-
-
-def test_an_evaluation_that_was_stopped_draws_only_what_is_missing(judge, finished, judged, monkeypatch):
-    for name in ("samples/dog-0001.png", "samples/owl-0002.png", "metrics.json", "quality.json"):
-        (judged / name).unlink()
-    kept = samples_in(judged)
-    drawn, draw = [], quality.sample_images
-
-    def counted(network, label, index, **how):
-        drawn.extend(zip(label.tolist(), index.tolist(), strict=True))
-        return draw(network, label, index, **how)
-
-    monkeypatch.setattr(quality, "sample_images", counted)
-    assert judge(judged) == 0
-    assert drawn == [(1, 1), (2, 2)]
-    assert kept.items() <= samples_in(judged).items()
-    assert outcome(judged) == outcome(finished)
-
-
-def test_without_labels_there_are_figures_of_all_samples_and_of_each_class_a_reason(judge, pictures, tmp_path, capsys):
-    rows = "".join(f"{pictures}/{split}/{name}/00.png,{{}}\n" for split in ("train", "test") for name in CLASSES)
-    (tmp_path / "train.csv").write_text(rows.format(*CLASSES, *CLASSES))
-    (tmp_path / "test.csv").write_text(rows.format(*[-1] * 6))
-    options = ("--data", f"csv:{tmp_path}", "--split", "test")  # the last of an option that stands twice counts
-    assert judge(tmp_path / "out", *options, samples=2) == 0
-    found = read(tmp_path / "out/quality.json")
-    assert (found["n"], found["n_reference"]) == (6, 6)
-    assert found["fid"] > 0
-    assert [(each["fid"], each["n_reference"]) for each in found["per_class"].values()] == [(None, 0)] * 3
-    reasons = {each["reason"] for each in found["per_class"].values()}
-    assert len(reasons) == 1
-    assert all(reasons)
-    assert "None" not in capsys.readouterr().out
-
-
-def test_one_sample_of_each_class_is_measured_as_far_as_it_can_be(judge, tmp_path):
-    assert judge(tmp_path, samples=1) == 0
-    found = read(tmp_path / "quality.json")
-    assert found["fid"] > 0
-    assert all(each["fid"] is None and each["reason"] for each in found["per_class"].values())
-
-
-KILLED = """
-import os, signal, sys
-from pixelbayes.experiment import quality
-draw, calls = quality.sample_images, []
-def killed(*inputs, **how):
-    calls.append(1)
-    if len(calls) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return draw(*inputs, **how)
-quality.sample_images = killed
-from pixelbayes.cli import main
-main(sys.argv[1:])
-"""
-
-
-@pytest.mark.slow
-def test_an_evaluation_that_was_killed_keeps_its_samples_and_comes_to_the_same(
-    judge, finished_run, classifier_run, pictures, tmp_path
+def test_without_labels_there_is_no_accuracy_and_bits_per_dimension_are_of_the_mixture(
+    finished_run, pictures, tmp_path, capsys
 ):
-    out = tmp_path / "killed"
-    command = ["evaluate", finished_run, "--data", pictures, "--device", "cpu", "--out", out]
-    command += ["--samples", 40, "--classifier", classifier_run]
-    ended = subprocess.run([sys.executable, "-c", KILLED, *map(str, command)], env=os.environ, capture_output=True)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
-    kept = samples_in(out)
-    assert len(kept) == 100  # of 120: a batch
-    assert judge(out, samples=40) == 0
-    assert kept.items() <= samples_in(out).items()
-    assert judge(tmp_path / "at-once", samples=40) == 0
-    assert outcome(out) == outcome(tmp_path / "at-once")
+    source = csv_source(tmp_path / "table", pictures, test=[(name, -1) for name in CLASSES])
+    options = ("--split", "test", "--csv", tmp_path / "p.csv", "--out", tmp_path / "out")
+    assert evaluate(finished_run, f"csv:{source}", *options) == 0
+    metrics = read(tmp_path / "out/metrics.json")
+    assert (metrics["accuracy"], metrics["macro_f1"], metrics["n"]) == (None, None, 3)
+    output = capsys.readouterr().out
+    assert "accuracy" not in output
+    assert "of p(x)," in output
+    trained, measurement = experiments.measure(finished_run, f"csv:{source}", "test", device="cpu")
+    mixture = (measurement.log_prob + trained.log_prior).logsumexp(dim=1)  # log p(x), uniform prior
+    assert metrics["bits_per_dim"] == pytest.approx(bits_per_dim(-mixture, 3 * 6 * 8).mean().item())
+    assert [row[1] for row in rows(tmp_path / "p.csv")] == ["label", "", "", ""]
 
 
-@pytest.mark.parametrize(
-    ("options", "what"),
-    [
-        (("--seed", 1), "seed 0 there, 1 now"),
-        (("--temperature", 0.5), "temperature 1.0 there, 0.5 now"),
-        (("--guidance", 2), "guidance 0.0 there, 2.0 now"),
-    ],
-)
-def test_other_samples_in_the_folder_are_refused_and_nothing_is_changed(judge, judged, capsys, options, what):
-    before = files(judged)
-    assert judge(judged, *options) == 2
-    said = f"pixelbayes: {judged}/samples: holds other samples ({what}); name another, or --overwrite\n"
-    assert capsys.readouterr().err == said
-    assert files(judged) == before
+def test_classes_are_matched_by_name_in_any_order(finished_run, pictures, tmp_path):
+    source = csv_source(tmp_path / "table", pictures, validation=[(name, name) for name in reversed(CLASSES)])
+    _, measurement = experiments.measure(finished_run, f"csv:{source}", "validation", device="cpu")
+    assert measurement.split.labels.tolist() == [2, 1, 0]
+    other = csv_source(tmp_path / "wolves", pictures, validation=[("cat", "wolf")])
+    with pytest.raises(InputError, match="class 'wolf' is not among cat, dog, owl"):
+        experiments.measure(finished_run, f"csv:{other}", "validation", device="cpu")
 
 
-def test_other_samples_give_way_to_overwrite(judge, finished, judged):
-    assert judge(judged, "--seed", 1, "--overwrite", samples=2) == 0
-    assert len(samples_in(judged)) == 6
-    before = {content for content, _ in samples_in(finished).values()}
-    assert not before & {content for content, _ in samples_in(judged).values()}
-
-
-def test_samples_of_other_weights_are_refused(judged, finished_run, classifier_run, pictures, tmp_path, capsys):
-    trained = checkpoint.load(finished_run)
-    with torch.no_grad():
-        trained.network.to_params.bias += 1
-    checkpoint.save(trained, tmp_path / "other.safetensors")
-    options = ("--out", judged, "--samples", 3, "--classifier", classifier_run)
-    assert evaluate(tmp_path / "other.safetensors", pictures, *options) == 2
-    assert f"weights {checkpoint.load(finished_run).digest} there, {trained.digest} now" in capsys.readouterr().err
-
-
-# the data
-
-
-def undivided(folder):
-    """`folder/class/NN.png`, without splits."""
-    return write_pictures(folder, counts={"train": 20}) / "train"
-
-
-def test_what_was_held_out_of_training_is_what_is_measured_wherever_the_images_lie_now(tmp_path):
-    source, run = undivided(tmp_path / "data"), tmp_path / "run"
-    cut = {"validation_fraction": 0.3, "test_fraction": 0.2, "split_seed": 3}
-    options = [part for name, value in cut.items() for part in (f"--data.{name}", value)]
-    assert train(source, run, *options, "--epochs", 1) == 0
-    held_out = {name: split.names for name, split in load_data(DataConfig(source=str(source), **cut)).splits.items()}
-    assert held_out["train"] != load_data(DataConfig(source=str(source))).split("train").names
-    moved = shutil.copytree(source, tmp_path / "moved")
-    for where in (source, f"folder:{source}", moved):
-        for split in ("validation", "test"):
-            _, measurement = experiment.evaluate(run, str(where), split, device="cpu")
-            assert not set(measurement.split.names) & set(held_out["train"])
-            assert measurement.split.names == held_out[split]
-
-
-def test_grey_images_of_another_size_and_of_all_levels_are_made_what_the_network_takes(
-    finished_run, pictures, tmp_path
-):
+def test_grey_images_of_another_size_are_converted_to_what_the_network_takes(finished_run, pictures, tmp_path):
     grey = shutil.copytree(pictures, tmp_path / "grey")
     for path in grey.rglob("*.png"):
         Image.open(path).convert("L").resize((16, 12)).save(path)
-    _, measurement = experiment.evaluate(finished_run, str(grey), "test", device="cpu")
+    _, measurement = experiments.measure(finished_run, str(grey), "test", device="cpu")
     assert measurement.split.pixels.shape == (12, 3, 6, 8)
     assert measurement.split.pixels.max() < 8
     assert measurement.classification.accuracy > 0.5
 
 
-# outliers
+# out-of-distribution data
 
 
-def test_images_of_other_classes_are_set_against_those_of_the_split(finished_run, pictures, tmp_path):
+def test_images_of_other_classes_are_compared_with_those_of_the_split(finished_run, pictures, tmp_path, capsys):
     others = write_pictures(tmp_path / "others", classes=("car", "bus"))
     for path in others.rglob("*.png"):
         Image.open(path).rotate(180).save(path)
@@ -329,11 +185,85 @@ def test_images_of_other_classes_are_set_against_those_of_the_split(finished_run
     scores = []
     for source in (pictures, others):
         split = load_data(DataConfig(source=str(source), levels=8)).split("test").unlabelled()
-        bits = trained.calibration.typical.bits_per_dim
-        scores.append(ood_scores(measure(trained, split).log_marginal, split.pixels, 8, bits))
-    near, far = scores
+        marginal = measure(trained, split).log_marginal
+        scores.append(ood_scores(marginal, split.pixels, 8, trained.calibration.ood.bits_per_dim))
+    scores, other_scores = scores
+    assert list(found["scores"]) == list(scores)
+    output = capsys.readouterr().out
     for name, separation in found["scores"].items():
-        assert separation["auroc"] == auroc(near[name], far[name]).auroc
-        assert (separation["n_inside"], separation["n_outside"]) == (12, 8)
-    assert list(found["scores"]) == list(near)
-    assert all((out / f"figures/separation{suffix}").is_file() for suffix in FORMATS)
+        assert separation["auroc"] == auroc(scores[name], other_scores[name]).auroc
+        assert (separation["n_in_distribution"], separation["n_ood"]) == (12, 8)
+        assert f"AUROC of {name}" in output
+    assert all((out / f"figures/separation{suffix}").is_file() for suffix in FIGURE_FORMATS)
+
+
+# ensembles
+
+
+def test_the_evaluation_of_an_ensemble_has_its_own_folder_and_names_its_networks(run, second_run, pictures, capsys):
+    assert evaluate(run, pictures, "--split", "test", "--ensemble", second_run) == 0
+    output = capsys.readouterr().out
+    assert [path.name for path in (run / "evaluation").iterdir()] == ["pictures-test-with-second"]
+    folder = run / "evaluation/pictures-test-with-second"
+    found, networks = read(folder / "metrics.json"), [checkpoint.load(each) for each in (run, second_run)]
+    assert [(each["run"], each["weights"]) for each in found["ensemble"]] == [
+        (str(each), network.digest) for each, network in zip((run, second_run), networks, strict=True)
+    ]
+    assert (found["parameters"], found["epoch"]) == (2 * networks[0].num_parameters, None)
+    assert found["calibrated"]["source"] == "cross-fitted on these images"
+    about = read(folder / "about.json")
+    assert about["facts"]["weights"] == ", ".join(network.digest for network in networks)
+    assert about["description"].startswith("An ensemble of 2 PixelCNN++ with ")
+    figures = {path.stem for path in (folder / "figures").iterdir()}
+    assert "reliability" in figures
+    assert not figures & {"cosines", "explanations"}  # these are of a single network
+    assert f"{about['description']}: {run}, {second_run}; combined as a mixture\n" in output
+    assert "pictures-test-with-second" in (run / "index.html").read_text()
+
+
+@pytest.mark.parametrize("combine", ["mixture", "product"])
+def test_an_ensemble_combines_the_densities_of_its_networks(finished_run, second_run, pictures, combine):
+    members = [checkpoint.load(each, "cpu") for each in (finished_run, second_run)]
+    trained, measurement = experiments.measure(
+        finished_run, str(pictures), "test", ScoringConfig(combine=combine), members=[second_run], device="cpu"
+    )
+    assert [member.digest for member in trained.members] == [member.digest for member in members]
+    single = [measure(member, measurement.split, ScoringConfig(views=1)).log_prob for member in members]
+    density = {
+        "mixture": torch.stack(single).logsumexp(dim=0),  # a constant less does not change the posterior
+        "product": torch.stack(single).mean(dim=0),
+    }[combine]
+    expected = (density + trained.log_prior).log_softmax(dim=1)
+    torch.testing.assert_close(measurement.log_posterior, expected, atol=1e-3, rtol=1e-4)
+
+
+def test_a_stale_calibration_of_a_single_network_is_mentioned(run, second_run, pictures, capsys):
+    record = run / "calibration.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"weights": "of another network"}))
+    assert evaluate(run, pictures) == 0
+    assert "the calibration beside these weights does not apply" in capsys.readouterr().out
+    assert not load_trained(run, [second_run], device="cpu").stale_calibration  # an ensemble has no calibration
+
+
+@pytest.mark.parametrize("options", [("--samples", 2), ("--ood-data", "digits")])
+def test_samples_and_other_data_need_a_single_network(options, finished_run, second_run, pictures, tmp_path, capsys):
+    assert evaluate(finished_run, pictures, "--ensemble", second_run, "--out", tmp_path / "out", *options) == 2
+    assert "are not available for an ensemble; evaluate a single network" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_cannot_be_a_member_is_named(finished_run, classifier_run, second_run, pictures, tmp_path, capsys):
+    other = checkpoint.load(second_run)
+    checkpoint.save(replace(other, class_names=("a", "b", "c")), tmp_path / "renamed.safetensors")
+    for member, message in {
+        classifier_run: "holds a dedicated classifier, but a PixelCNN++ is needed",
+        tmp_path / "renamed.safetensors": f"differs from {finished_run} in class_names",
+        tmp_path / "none": "no such run folder or weights file",
+        finished_run: "is named twice",
+    }.items():
+        assert evaluate(finished_run, pictures, "--out", tmp_path / "out", "--ensemble", member) == 2
+        error = capsys.readouterr().err
+        assert str(member) in error
+        assert message in error
+    assert evaluate(classifier_run, pictures, "--out", tmp_path / "out", "--ensemble", finished_run) == 2
+    assert f"{classifier_run}/best.safetensors: holds a dedicated classifier" in capsys.readouterr().err
