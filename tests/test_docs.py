@@ -1,10 +1,14 @@
+import contextlib
 import doctest
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
 
+from pixelbayes.cli import main
+from pixelbayes.cli.parser import Parser
 from pixelbayes.images.shape import ImageShape
 from pixelbayes.models.fusion import FUSIONS
 from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
@@ -51,6 +55,32 @@ def test_every_example_gives_what_it_says(document, tmp_path, monkeypatch):
     assert runner.summarize(verbose=False).failed == 0
 
 
+def commands(document):
+    """The command lines of pixelbayes in the code blocks of a document."""
+    blocks = "".join(block[2] for block in CODE.finditer(document.read_text(encoding="utf-8")) if block[1] != "python")
+    lines = blocks.replace("\\\n", " ").splitlines()
+    return [shlex.split(line.partition(" > ")[0], comments=True) for line in lines if line.startswith("pixelbayes ")]
+
+
+@documents
+def test_every_command_line_has_valid_options(document, tmp_path, monkeypatch, capsys):
+    class ParsedError(Exception):
+        """Ends a command whose options are valid before it does anything."""
+
+    def parse(parser, arguments):
+        original(parser, arguments)
+        raise ParsedError
+
+    original = Parser.parse_args
+    monkeypatch.setattr(Parser, "parse_args", parse)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("seed: 1\n")  # a document writes it with --print-config
+    for _, *arguments in commands(document):
+        with contextlib.suppress(ParsedError):
+            status = main([argument for argument in arguments if argument != "..."])  # "..." stands for other options
+            pytest.fail(f"{shlex.join(arguments)} ends with {status}: {capsys.readouterr().err}")
+
+
 def test_the_theory_has_examples_to_run():
     assert THEORY.read_text(encoding="utf-8").count(">>> ") > 10
 
@@ -66,13 +96,13 @@ def test_every_link_leads_somewhere(document):
 
 def test_the_table_of_fusions_is_complete_and_has_the_numbers_of_parameters():
     rows = re.findall(r"^\| `([\w-]+)` \|(.+)\|$", prose(THEORY), re.MULTILINE)
-    told = {name: int(cells.split("|")[3]) for name, cells in rows}
+    stated = {name: int(cells.split("|")[3]) for name, cells in rows}
     counted = {}
     for name in FUSIONS.keys() - {"none"}:
         shape = ImageShape(height=32, width=32)
         network = PixelCNN(PixelCNNConfig(num_classes=4, image_shape=shape, fusion=name, num_filters=160))
         counted[name] = sum(weight.numel() for weight in network.fusion.parameters())
-    assert told == counted
+    assert stated == counted
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 """The public API: complete, lazy, and typed for users' programs."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +30,8 @@ reveal_type(pixelbayes.from_pretrained("digits"))
 reveal_type(pixelbayes.average_weights([trained, trained]))
 reveal_type(pixelbayes.FUSIONS)
 reveal_type(experiments.measure("digits", "digits", "test"))
-reveal_type(experiments.train)
+reveal_type(experiments.sample)
+reveal_type(experiments.calibrate)
 """
 
 
@@ -45,9 +48,20 @@ def test_every_public_name_is_importable_typed_and_listed():
 def test_a_type_checker_knows_the_type_of_everything_a_user_program_calls(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(program)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--follow-imports=silent",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        str(program),
+    ]
+    # mypy does not follow the import hook of an editable installation
+    environment = os.environ | {"MYPYPATH": str(Path(pixelbayes.__file__).parents[1])}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     revealed = [line.partition("Revealed type is ")[2] for line in result.stdout.splitlines() if "Revealed" in line]
     assert len(revealed) == PROGRAM.count("reveal_type(")
-    assert not [line for line in revealed if "Any" in line and "dict[builtins.str, Any]" not in line]
+    assert not [line for line in revealed if "Any" in line]
     assert "error" not in result.stdout

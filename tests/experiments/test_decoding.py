@@ -1,6 +1,7 @@
 """Every command decodes the images of a source once, because this takes minutes for large data."""
 
 import json
+from importlib import import_module
 
 import pytest
 from runs import TINY, train
@@ -21,7 +22,7 @@ def metrics_only(monkeypatch, tmp_path, quick_recipe):
         return metrics
 
     for module in ("baseline", "train", "evaluate"):
-        monkeypatch.setattr(f"pixelbayes.experiments.{module}.write_results", write)
+        monkeypatch.setattr(import_module(f"pixelbayes.experiments.{module}"), "write_results", write)
     monkeypatch.setenv("PIXELBAYES_CACHE", str(tmp_path / "cache"))
 
 

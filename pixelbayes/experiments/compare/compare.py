@@ -57,10 +57,13 @@ def compare(
         note: A remark for readers of the table.
 
     Raises:
-        InputError: If a name is unknown, the data are faulty, or the folder holds another comparison.
+        InputError: If a name is unknown, a seed occurs twice, the data are faulty, or the folder holds another
+            comparison.
         InterruptedRunError: If asked to stop; the same call continues.
     """
     entries = make_entries(names, base)
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"a seed occurs twice among {', '.join(map(str, seeds))}")
     data = load_data(base.data)
     data.split(eval_split)  # raises if there is no such split
     settings = {"names": list(names), "seeds": list(seeds), "eval_split": eval_split, "base": base.as_plain()}
