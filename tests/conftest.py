@@ -7,6 +7,7 @@ from runs import QUICK, train, write_pictures
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.experiments.baseline import BASELINES, train_baseline
+from pixelbayes.report import results
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +55,12 @@ def classifier_run(pictures, tmp_path_factory):
 def quick_recipe(monkeypatch):
     """Makes the training of a feature classifier take a second."""
     monkeypatch.setitem(BASELINES, "photographs", QUICK)
+
+
+@pytest.fixture
+def without_plots(monkeypatch):
+    """Leaves out the plots of results, which take as long as the training of a tiny run."""
+    monkeypatch.setattr(results, "plots_of", lambda _: {})
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -82,6 +82,7 @@ def test_resuming_a_finished_run_does_not_change_its_weights(run):
         train_baseline(replace(TINY, seed=1), run, resume=True)
 
 
+@pytest.mark.usefixtures("without_plots")
 @pytest.mark.slow
 def test_ten_epochs_of_the_digits_preset_reach_an_accuracy_of_96_percent(tmp_path):
     config = BASELINES["digits"]

@@ -15,6 +15,7 @@ from pixelbayes.experiments.baseline import BASELINES
 from pixelbayes.experiments.compare import Entry, Row, compare, make_entries, workers
 from pixelbayes.experiments.presets import PRESETS
 from pixelbayes.models.pixelcnn import Architecture
+from pixelbayes.report import results
 from pixelbayes.training import TrainingConfig
 from pixelbayes.utils.errors import InputError, InterruptedRunError
 
@@ -58,7 +59,9 @@ def finished(tmp_path_factory):
     """A comparison of two fusions with two seeds: its folder, base config and rows."""
     out = tmp_path_factory.mktemp("compare")
     base = replace(BASE, training=replace(BASE.training, learning_rate=1e-3))
-    rows = compare(["film", "one-hot-map"], base, [0, 1], out, eval_split="test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "plots_of", lambda _: {})  # the comparison has its own
+        rows = compare(["film", "one-hot-map"], base, [0, 1], out, eval_split="test")
     return out, base, rows
 
 
@@ -101,6 +104,7 @@ def with_samples(pictures, tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BASELINES, "photographs", QUICK)
+        patch.setattr(results, "plots_of", lambda _: {})
         compare(["film", "baseline"], base, [0], out)
         compare(["film", "baseline"], base, [0], out, samples=3)
     return out, base
@@ -121,7 +125,7 @@ def test_samples_add_two_columns_and_a_legend(with_samples):
 
 
 @pytest.mark.slow
-def test_existing_samples_are_not_drawn_again(with_samples, monkeypatch, quick_recipe):
+def test_existing_samples_are_not_drawn_again(with_samples, monkeypatch, quick_recipe, without_plots):
     out, base = with_samples
     table = (out / "compare.csv").read_text()
     monkeypatch.setattr(
@@ -148,7 +152,7 @@ def test_unknown_features_are_an_error_before_anything_is_trained(pictures, tmp_
 
 
 @pytest.mark.slow
-def test_the_ablation_of_report_002_is_one_command(pictures, tmp_path, quick_recipe, capsys):
+def test_the_ablation_of_report_002_is_one_command(pictures, tmp_path, quick_recipe, without_plots, capsys):
     options = "--levels 8 --epochs 1 --batch-size 36 --samples-per-class 1 --sample-every 0 --logger none --device cpu"
     command = ["compare", "report-002", "report-002-middle", "--data", str(pictures), *options.split()]
     assert main([*command, "--seeds", "0", "--samples", "2", "--out", str(tmp_path / "out")]) == 0

@@ -87,6 +87,7 @@ def test_other_data_of_the_same_name_have_another_folder(run, pictures, tmp_path
 # metrics and predictions
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_evaluate_gives_the_metrics_of_the_run_and_writes_them_to_every_named_file(finished_run, pictures, tmp_path):
     metrics, predictions, form = tmp_path / "deep/metrics.json", tmp_path / "p.csv", tmp_path / "form.csv"
     options = ("--json", metrics, "--csv", predictions, "--submission", form, "--out", tmp_path / "out")
@@ -99,6 +100,7 @@ def test_evaluate_gives_the_metrics_of_the_run_and_writes_them_to_every_named_fi
     assert len({name for name, _ in rows(form)}) == 1 + 12  # files of the same name keep their folders
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_submission_has_file_names_and_label_numbers(finished_run, pictures, tmp_path):
     for label, name in enumerate(CLASSES):
         (tmp_path / "data/test").mkdir(parents=True, exist_ok=True)
@@ -134,6 +136,7 @@ def csv_source(folder, pictures, **splits):
     return folder
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_without_labels_there_is_no_accuracy_and_bits_per_dimension_are_of_the_mixture(
     finished_run, pictures, tmp_path, capsys
 ):
@@ -237,6 +240,7 @@ def test_an_ensemble_combines_the_densities_of_its_networks(finished_run, second
     torch.testing.assert_close(measurement.log_posterior, expected, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_stale_calibration_of_a_single_network_is_mentioned(run, second_run, pictures, capsys):
     record = run / "calibration.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"weights": "of another network"}))

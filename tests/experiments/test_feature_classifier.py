@@ -107,6 +107,7 @@ def test_two_threads_that_need_the_same_classifier_train_it_once(pictures, train
     assert len(trainings) == 1
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_an_interrupted_training_is_resumed(pictures, cache, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

@@ -73,6 +73,7 @@ def test_the_quality_is_that_of_all_samples_and_names_what_it_refers_to(finished
     assert found["memorization"]["pixels"]["held_out_median"] > 0
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_the_samples_of_a_folder_have_the_quality_of_the_drawn_ones(evaluate, finished, tmp_path, capsys):
     assert evaluate(tmp_path, samples=finished / "samples") == 0
     assert read(tmp_path / "quality.json") == read(finished / "quality.json")
@@ -80,6 +81,7 @@ def test_the_samples_of_a_folder_have_the_quality_of_the_drawn_ones(evaluate, fi
     assert "class agreement" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_an_interrupted_evaluation_draws_only_the_missing_samples(evaluate, finished, folder, monkeypatch):
     for name in ("samples/dog-0001.png", "samples/owl-0002.png", "metrics.json", "quality.json"):
         (folder / name).unlink()
@@ -105,6 +107,7 @@ def test_a_later_evaluation_replaces_the_results_but_not_the_samples(folder, fin
     assert len(samples_in(folder)) == 9
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_images_without_labels_give_a_distance_of_all_samples_and_a_reason_for_each_class(
     evaluate, pictures, tmp_path, capsys
 ):
@@ -121,6 +124,7 @@ def test_images_without_labels_give_a_distance_of_all_samples_and_a_reason_for_e
     assert "None" not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_one_sample_of_each_class_has_a_distance_of_all_samples_only(evaluate, tmp_path):
     assert evaluate(tmp_path, samples=1) == 0
     found = read(tmp_path / "quality.json")
@@ -143,6 +147,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.usefixtures("without_plots")
 @pytest.mark.slow
 def test_a_killed_evaluation_keeps_its_samples_and_continues_to_the_same_results(
     evaluate, finished_run, classifier_run, pictures, tmp_path
@@ -176,6 +181,7 @@ def test_samples_with_other_settings_are_not_replaced(evaluate, folder, capsys, 
     assert files(folder) == before
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_samples_with_other_settings_are_replaced_with_overwrite(evaluate, finished, folder):
     assert evaluate(folder, "--seed", 1, "--overwrite", samples=2) == 0
     assert len(samples_in(folder)) == 6

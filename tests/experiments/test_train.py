@@ -35,6 +35,7 @@ def read_csv(path):
 # train
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_run_can_end_with_the_quality_of_its_samples(pictures, tmp_path, quick_recipe, capsys):
     assert train(pictures, tmp_path / "run", "--epochs", 1, "--samples", 2) == 0
     assert "class agreement" in capsys.readouterr().out
@@ -49,6 +50,7 @@ def test_a_negative_number_of_samples_is_an_error_before_anything_is_trained(pic
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_network_with_views_is_scored_in_all_of_them(pictures, tmp_path):
     assert train(pictures, tmp_path / "run", "--epochs", 1, "--views", 4) == 0
     for name in ("calibration.json", "metrics.json"):
@@ -56,6 +58,7 @@ def test_a_network_with_views_is_scored_in_all_of_them(pictures, tmp_path):
         assert (found["views"], found["combine"]) == (4, "product")
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_network_trained_with_context_dropout_is_scored_with_masks(pictures, tmp_path, capsys):
     run = tmp_path / "run"
     assert train(pictures, run, "--epochs", 1, "--context-dropout", 0.5, "--context-patch", 2) == 0
@@ -140,12 +143,14 @@ def test_weights_are_a_function_of_config_and_seed(finished_run, pictures, tmp_p
     assert results(tmp_path / "other") != results(finished_run)
 
 
+@pytest.mark.usefixtures("without_plots")
 @pytest.mark.parametrize("fusion", ["none", "input-add", "gate-add"])
 def test_other_fusions_train_through_the_same_path(fusion, pictures, tmp_path):
     assert train(pictures, tmp_path, "--fusion", fusion, "--epochs", 1) == 0
     assert checkpoint.load(tmp_path).network.config.fusion == fusion
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_run_can_be_measured_on_the_test_split(pictures, tmp_path):
     assert train(pictures, tmp_path, "--epochs", 1, "--eval-split", "test") == 0
     assert json.loads((tmp_path / "metrics.json").read_text())["split"] == "test"
