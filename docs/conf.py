@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import re
 from dataclasses import is_dataclass
 from html import escape
@@ -83,7 +82,6 @@ def append_help(app: Sphinx, docname: str, source: list[str]) -> None:
         return
     from pixelbayes.cli import COMMANDS, main
 
-    os.environ["COLUMNS"] = "82"  # the width of a page
     for name in COMMANDS:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):

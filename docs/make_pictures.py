@@ -632,7 +632,9 @@ def digits_network() -> tuple[int, Split, PixelCNN]:
 def food_and_fur() -> Figure:
     """The first samples of each class, not selected."""
     trained = pixelbayes.load("food-and-fur")
-    pixels = pixelbayes.sample_classes(trained.network, range(len(trained.class_names)), 10, seed=0)
+    pixels = pixelbayes.sample_classes(
+        trained.network, range(len(trained.class_names)), pixelbayes.SamplingConfig(count=10, seed=0)
+    )
     return image_grid(pixels, trained.preprocessing.image_shape.levels, trained.class_names)
 
 

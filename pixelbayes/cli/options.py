@@ -207,7 +207,7 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
         rows[f"AUROC of {score}"] = f"{found['auroc']:.3f}  (95% interval {low:.3f} to {high:.3f})"
     rows["images"] = str(metrics["n"])
     if passes := scored_with(metrics):
-        rows["scored with"] = passes.removeprefix("scored with ")
+        rows["scored with"] = passes
     show_pairs(f"{metrics['data']}, {metrics['split']}", rows)
     if metrics.get("quality"):
         show_quality(metrics["quality"])

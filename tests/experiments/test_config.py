@@ -98,3 +98,10 @@ def test_context_dropout_needs_epochs_on_the_likelihood_only():
     with pytest.raises(InputError, match="context_dropout needs epochs that train on the likelihood only"):
         ExperimentConfig(model=model, training=TrainingConfig(classification_weight=1.0))
     ExperimentConfig(model=model, training=TrainingConfig(classification_weight=1.0, classification_start=0.5))
+
+
+def test_the_initial_weights_are_a_function_of_the_seed():
+    data = tiny_images()
+    first, same, other = (build_network(ExperimentConfig(seed=seed), data).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)

@@ -4,7 +4,7 @@ import json
 from importlib import import_module
 
 import pytest
-from runs import TINY, train
+from runs import TINY
 
 from pixelbayes.cli import main
 from pixelbayes.report.results import metrics_of
@@ -33,11 +33,6 @@ def test_evaluating_samples_decodes_once_with_and_without_a_cached_classifier(
     for count in (1, 2):
         assert main([*command, "--out", str(tmp_path / str(count))]) == 0
         assert len(decodings) == count
-
-
-def test_training_with_samples_decodes_once(pictures, tmp_path, decodings):
-    assert train(pictures, tmp_path / "run", "--epochs", 1, "--samples", 2, "--fid-every", 1, "--fid-samples", 2) == 0
-    assert len(decodings) == 1
 
 
 def test_comparing_two_entries_with_samples_decodes_once(pictures, tmp_path, decodings):

@@ -36,8 +36,12 @@ def read_csv(path):
 
 
 @pytest.mark.usefixtures("without_plots")
-def test_a_run_can_end_with_the_quality_of_its_samples(pictures, tmp_path, quick_recipe, capsys):
-    assert train(pictures, tmp_path / "run", "--epochs", 1, "--samples", 2) == 0
+def test_a_run_can_end_with_the_quality_of_its_samples_from_images_decoded_once(
+    pictures, tmp_path, monkeypatch, quick_recipe, decodings, capsys
+):
+    monkeypatch.setenv("PIXELBAYES_CACHE", str(tmp_path / "cache"))  # the classifier of the features is trained too
+    assert train(pictures, tmp_path / "run", "--epochs", 1, "--samples", 2, "--fid-every", 1, "--fid-samples", 2) == 0
+    assert len(decodings) == 1
     assert "class agreement" in capsys.readouterr().out
     folder = tmp_path / "run" / "evaluation" / "pictures-validation"
     assert json.loads((folder / "quality.json").read_text())["n"] == 2 * len(CLASSES)
@@ -65,8 +69,8 @@ def test_a_network_trained_with_context_dropout_is_scored_with_masks(pictures, t
     for name in ("calibration.json", "metrics.json"):
         found = json.loads((run / name).read_text())
         assert (found["views"], found["masks"], found["combine"]) == (1, MASKS, "product")
-    assert f"1 view and {MASKS} masks per view" in capsys.readouterr().out
-    assert f"scored with 1 view and {MASKS} masks per view, combined as a product" in (run / "index.html").read_text()
+    for text in (capsys.readouterr().out, (run / "index.html").read_text()):
+        assert f"{MASKS} masks, combined as a product" in text
 
 
 def test_a_run_folder_has_these_files(finished_run):
@@ -136,23 +140,21 @@ def test_a_part_of_the_clean_training_images_is_measured_too(finished_run, pictu
     assert about["facts"]["clean training images"].endswith(f"{found['bits_per_dim']:.4f} bits per dimension, n = 12")
 
 
-def test_weights_are_a_function_of_config_and_seed(finished_run, pictures, tmp_path):
+@pytest.mark.usefixtures("without_plots")
+def test_the_results_are_a_function_of_the_config(finished_run, pictures, tmp_path):
     assert train(pictures, tmp_path / "same") == 0
     assert results(tmp_path / "same") == results(finished_run)
-    assert train(pictures, tmp_path / "other", "--seed", 1) == 0
-    assert results(tmp_path / "other") != results(finished_run)
 
 
 @pytest.mark.usefixtures("without_plots")
-@pytest.mark.parametrize("fusion", ["none", "input-add", "gate-add"])
-def test_other_fusions_train_through_the_same_path(fusion, pictures, tmp_path):
-    assert train(pictures, tmp_path, "--fusion", fusion, "--epochs", 1) == 0
-    assert checkpoint.load(tmp_path).network.config.fusion == fusion
+def test_an_unconditional_network_trains_through_the_same_path(pictures, tmp_path):
+    assert train(pictures, tmp_path, "--fusion", "none", "--epochs", 1) == 0
+    assert checkpoint.load(tmp_path).network.config.fusion == "none"
 
 
 @pytest.mark.usefixtures("without_plots")
 def test_a_run_can_be_measured_on_the_test_split(pictures, tmp_path):
-    assert train(pictures, tmp_path, "--epochs", 1, "--eval-split", "test") == 0
+    assert train(pictures, tmp_path, "--epochs", 1, "--fusion", "input-add", "--eval-split", "test") == 0
     assert json.loads((tmp_path / "metrics.json").read_text())["split"] == "test"
     assert read_csv(tmp_path / "predictions.csv")[0]["image"] == "test/cat/00.png"
 
@@ -161,11 +163,11 @@ def test_a_run_can_be_measured_on_the_test_split(pictures, tmp_path):
 
 
 def results(run):
-    """All results of a run, except times."""
+    """All results of a run, except times and plots."""
     weights = [safetensors.torch.load_file(run / f"{name}.safetensors") for name in ("best", "last")]
     bits = [{name: tensor.numpy().tobytes() for name, tensor in each.items()} for each in weights]
     rows = [{**row, "seconds": None, "images_per_second": None} for row in read_history(run / "history.csv")]
-    files = ("predictions.csv", "samples/epoch-0004.png", "figures/samples.png")
+    files = ("predictions.csv", "samples/epoch-0004.png")
     metrics = json.loads((run / "metrics.json").read_text()) if (run / "metrics.json").exists() else {}
     return (
         bits,
@@ -198,21 +200,16 @@ def in_a_process(*command):
     )
 
 
+@pytest.mark.usefixtures("without_plots")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "place", "step", "saved"),  # 5 steps per epoch
     [
         (signal.SIGKILL, "training_step", 7, 7),  # in the middle of an epoch, with its last step saved
-        (
-            signal.SIGKILL,
-            "training_step",
-            5,
-            5,
-        ),  # in the first step of an epoch; the previous epoch is saved
+        (signal.SIGKILL, "training_step", 5, 5),  # in the first step of an epoch, with the previous epoch saved
         (signal.SIGKILL, "validation_step", 10, 9),  # the last step of the epoch is repeated
         (signal.SIGINT, "training_step", 7, 8),
-        (signal.SIGTERM, "training_step", 7, 8),
-        (signal.SIGINT, "validation_step", 10, 10),
+        (signal.SIGTERM, "validation_step", 10, 10),
     ],
 )
 def test_an_interrupted_run_resumes_to_the_same_bits(
@@ -225,9 +222,8 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
         assert ended.returncode == -signal.SIGKILL
     else:
         assert ended.returncode == 128 + number
-        assert (
-            ended.stderr.splitlines()[-1] == f"pixelbayes: stopped; resume with `pixelbayes train --out {run} --resume`"
-        )
+        message = f"pixelbayes: training stopped; resume it with `pixelbayes train --out {run} --resume`"
+        assert ended.stderr.splitlines()[-1] == message
         assert "Traceback" not in ended.stderr
     assert torch.load(run / "resume.ckpt", weights_only=False)["global_step"] == saved
     assert main(["train", "--out", str(run), "--resume"]) == 0
@@ -245,6 +241,7 @@ def test_another_process_resumes_a_run_to_the_same_bits(pictures, finished_run, 
     assert results(run) == results(finished_run)
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_finished_run_can_be_measured_again(finished_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)

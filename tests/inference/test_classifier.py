@@ -44,8 +44,10 @@ def test_the_prior_decides_if_the_classes_are_equally_likely():
 
 def test_a_prior_is_normalised():
     x = images()
-    scaled = BayesClassifier(Gaussians(), LOG_PRIOR + 3).predict_proba(x)
-    torch.testing.assert_close(scaled, BayesClassifier(Gaussians(), LOG_PRIOR).predict_proba(x))
+    one, other = (BayesClassifier(Gaussians(), prior) for prior in (LOG_PRIOR, LOG_PRIOR + 3))
+    torch.testing.assert_close(other.predict_proba(x), one.predict_proba(x))
+    of_x = torch.full((5,), -1)
+    torch.testing.assert_close(other.log_prob_of(other.log_prob(x), of_x), one.log_prob_of(one.log_prob(x), of_x))
 
 
 def test_the_prediction_is_the_most_probable_class():

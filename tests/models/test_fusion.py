@@ -666,6 +666,8 @@ def test_every_option_of_every_fusion_changes_its_weights_or_its_features():
             for site, feature in features.items()
         )
         assert weights != others or not same_features, f"{with_option} is the same as {name}"
+        if ":mlp=" in with_option:
+            assert all(len(vectors.mlp) for vectors in changed.modules() if isinstance(vectors, LabelVectors))
 
 
 @pytest.mark.parametrize(

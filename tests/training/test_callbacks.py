@@ -98,15 +98,18 @@ def test_within_an_epoch_the_state_is_saved_at_the_configured_interval(minutes, 
     assert RunFolder(tmp_path).resume.is_file()  # always saved at the end of an epoch
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_run_after_the_step_and_saves_its_state(number, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "step"),  # 3 steps per epoch; Lightning's own SIGTERM handler would skip the validation after step 3
+    [(signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGTERM, 3)],
+)
+def test_a_signal_stops_the_run_after_the_step_or_the_epoch_and_saves_its_state(number, step, tmp_path):
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(
-        InterruptedRunError, match=f"resume it with `pixelbayes train --out {tmp_path} --resume`"
-    ) as stop:
-        fit(tiny_module(sending(number)), tmp_path)
+    command = f"pixelbayes train --out {tmp_path} --resume"
+    with pytest.raises(InterruptedRunError, match=f"training stopped; resume it with `{command}`") as stop:
+        fit(tiny_module(sending(number, step=step)), tmp_path)
     assert stop.value.signal == number
-    assert torch.load(RunFolder(tmp_path).resume, weights_only=False)["global_step"] == 2
+    assert torch.load(RunFolder(tmp_path).resume, weights_only=False)["global_step"] == step
+    assert len(read_history(RunFolder(tmp_path).history)) == step // 3
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
