@@ -57,6 +57,7 @@ STRENGTH = LogNorm(1e-5, 1)  # magnitude of a gradient, divided by the largest
 SIDE = 16  # height and width of the images in the receptive-field pictures
 HERE = 11, 6  # row and column of the output pixel
 MASKED_LAYERS = 20
+TRAINING_STEPS = 250  # of the networks that are trained for a picture
 
 
 # 1. Exact log-likelihood
@@ -180,7 +181,7 @@ def without_shift() -> Figure:
 
 @styled
 def leak() -> Figure:
-    """Bits per dimension and samples with and without the shifts, after 250 training steps on the digits."""
+    """Bits per dimension and samples with and without the shifts, after a short training on the digits."""
     data = load_data(DataConfig(source="digits"))
     levels = data.preprocessing.image_shape.levels
     train, validation = (to_x(data.split(name).pixels, levels) for name in ("train", "validation"))
@@ -206,7 +207,7 @@ def identity(h: Tensor) -> Tensor:
 
 
 def trained_briefly(x: Tensor, levels: int, labels: Tensor | None = None) -> PixelCNN:
-    """A small network after 250 training steps on grey images.
+    """A small network after TRAINING_STEPS steps on grey images.
 
     Args:
         x: Images in [-1, 1], (N, 1, H, W).
@@ -226,7 +227,7 @@ def trained_briefly(x: Tensor, levels: int, labels: Tensor | None = None) -> Pix
     )
     initialise_from_data(model, x[:128])
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(250):
+    for _ in range(TRAINING_STEPS):
         batch = torch.randint(len(x), (32,))
         loss = -model.log_prob(x[batch], None if labels is None else labels[batch]).mean()
         optimiser.zero_grad()

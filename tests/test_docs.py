@@ -4,6 +4,7 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -105,9 +106,16 @@ def test_the_table_of_fusions_is_complete_and_has_the_numbers_of_parameters():
     assert stated == counted
 
 
+@pytest.fixture
+def script():
+    """docs/make_pictures.py, with networks that are hardly trained; nothing here depends on what they learn."""
+    names = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+    with patch.dict(names["trained_briefly"].__globals__, TRAINING_STEPS=3):
+        yield names
+
+
 @pytest.mark.slow
-def test_the_pictures_of_the_theory_can_be_drawn_again(tmp_path):
-    script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+def test_the_pictures_of_the_theory_can_be_drawn_again(script, tmp_path):
     script["main"](tmp_path)
     drawn = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert drawn.keys() == {Path(target).name for target in links(THEORY) if target.endswith(".png")}
@@ -115,8 +123,7 @@ def test_the_pictures_of_the_theory_can_be_drawn_again(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_picture_of_what_comes_with_the_package_can_be_drawn_again(tmp_path):
-    script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+def test_the_picture_of_what_comes_with_the_package_can_be_drawn_again(script, tmp_path):
     script["main"](tmp_path, script["BUNDLED"])
     drawn = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert drawn.keys() <= {Path(target).name for target in links(ROOT / "README.md")}
@@ -124,8 +131,7 @@ def test_the_picture_of_what_comes_with_the_package_can_be_drawn_again(tmp_path)
 
 
 @pytest.mark.slow
-def test_the_pictures_of_the_evaluation_can_be_drawn_again(tmp_path):
-    script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+def test_the_pictures_of_the_evaluation_can_be_drawn_again(script, tmp_path):
     script["main"](tmp_path, script["EVALUATION"])
     drawn = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert drawn.keys() <= {Path(target).name for target in links(EVALUATION)}  # which shows one of the theory's too

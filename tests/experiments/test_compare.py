@@ -20,9 +20,9 @@ from pixelbayes.training import TrainingConfig
 from pixelbayes.utils.errors import InputError, InterruptedRunError
 
 BASE = ExperimentConfig(
-    data=DataConfig(source="digits", validation_fraction=0.05, test_fraction=0.9),
+    data=DataConfig(levels=8),
     model=Architecture(num_filters=4, num_mixtures=1),
-    training=TrainingConfig(epochs=2, batch_size=32, samples_per_class=1, sample_every=0, logger="none", device="cpu"),
+    training=TrainingConfig(epochs=2, batch_size=8, samples_per_class=1, sample_every=0, logger="none", device="cpu"),
 )
 
 
@@ -55,10 +55,10 @@ def test_a_cell_has_the_mean_over_seeds_and_their_standard_deviation():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(pictures, tmp_path_factory):
     """A comparison of two fusions with two seeds: its folder, base config and rows."""
     out = tmp_path_factory.mktemp("compare")
-    base = replace(BASE, training=replace(BASE.training, learning_rate=1e-3))
+    base = replace(BASE, data=replace(BASE.data, source=str(pictures)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "plots_of", lambda _: {})  # the comparison has its own
         rows = compare(["film", "one-hot-map"], base, [0, 1], out, eval_split="test")
@@ -99,9 +99,7 @@ def test_another_comparison_in_the_same_folder_is_an_error(finished):
 def with_samples(pictures, tmp_path_factory):
     """A comparison whose samples were added after its runs had ended: its folder and base config."""
     out = tmp_path_factory.mktemp("with_samples")
-    base = replace(
-        BASE, data=DataConfig(source=str(pictures), levels=8), training=replace(BASE.training, epochs=1, batch_size=8)
-    )
+    base = replace(BASE, data=replace(BASE.data, source=str(pictures)), training=replace(BASE.training, epochs=1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BASELINES, "photographs", QUICK)
         patch.setattr(results, "plots_of", lambda _: {})

@@ -2,7 +2,7 @@ import itertools
 
 import torch
 
-from pixelbayes.images.views import COUNTS, apply_view
+from pixelbayes.images.views import COUNTS, HFLIP, TRANSPOSE, VFLIP, apply_view
 
 IMAGE = torch.arange(3 * 4 * 4).view(1, 3, 4, 4)
 
@@ -23,6 +23,11 @@ def test_the_first_1_2_4_or_8_views_are_a_group():
         views = views_of(IMAGE, count)
         for again in itertools.chain.from_iterable(views_of(view, count) for view in views):
             assert any(torch.equal(again, view) for view in views)
+
+
+def test_a_view_transposes_before_it_flips():
+    for bit, axis in ((HFLIP, 3), (VFLIP, 2)):
+        assert torch.equal(apply_view(IMAGE, torch.tensor([TRANSPOSE + bit])), IMAGE.transpose(2, 3).flip(axis))
 
 
 def test_four_views_preserve_height_and_width():

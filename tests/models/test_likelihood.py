@@ -399,3 +399,13 @@ def test_inversion_of_evenly_spaced_noise_draws_each_level_as_often_as_it_is_pro
     drawn = shares(to_level(mixture.invert(noise), levels), levels)
     expected = mixture.colour_log_prob(0, noise)[0, 0, 0].exp()
     torch.testing.assert_close(drawn.double(), expected, rtol=0, atol=1.01 / count)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_noise_however_near_0_or_1_inverts_to_an_impossible_level(dtype):
+    logits = torch.randn(100, 5, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    numbers = (logits, torch.zeros_like(logits), torch.full_like(logits, -7.0))  # levels 0 and 255 have e^-1092
+    mixture = MixtureOfLogistics(torch.cat(numbers, dim=1)[..., None, None], channels=1, levels=256)
+    for noise in (0.0, 1 - torch.finfo(dtype).eps / 2):
+        level = to_level(mixture.invert(torch.full((100, 1, 1, 1), noise, dtype=dtype)), 256)
+        assert 0 < level.min() <= level.max() < 255

@@ -102,7 +102,8 @@ class MixtureOfLogistics(Likelihood):
         edge = to_x(level, self.levels, mean.dtype)[:, None] + 1 / (self.levels - 1)  # (B, 1, H, W, N)
         below = torch.sigmoid((edge - mean[..., None]) * torch.exp(-log_scale)[..., None])  # (B, K, H, W, N)
         cumulative = (weights[..., None] * below).sum(dim=1)
-        return (cumulative <= noise.to(cumulative.dtype)[..., None]).sum(dim=-1)
+        noise = noise.to(cumulative.dtype) * weights.sum(dim=1)  # the weights sum to 1, except for rounding
+        return (cumulative <= noise[..., None]).sum(dim=-1)
 
     def log_weights(self) -> Tensor:
         """Log of the mixture weights, (B, K, H, W)."""
