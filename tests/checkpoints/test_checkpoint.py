@@ -99,6 +99,17 @@ def test_half_precision_halves_the_file_and_rounds_the_weights(tmp_path):
     assert all(torch.equal(rounded[name], tensor.half().float()) for name, tensor in weights.items())
 
 
+def test_half_precision_does_not_round_integers(tmp_path):
+    classifier = trained_classifier()
+    counters = [tensor for tensor in classifier.network.state_dict().values() if not tensor.is_floating_point()]
+    for counter in counters:
+        counter.fill_(70_001)  # above the largest number of float16
+    save(classifier, tmp_path / "half.safetensors", half=True)
+    stored = load_classifier(tmp_path / "half.safetensors").network.state_dict().values()
+    assert [int(tensor) for tensor in stored if not tensor.is_floating_point()] == [70_001] * len(counters)
+    assert counters
+
+
 # Provenance
 
 
