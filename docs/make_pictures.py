@@ -181,7 +181,7 @@ def without_shift() -> Figure:
 
 @styled
 def leak() -> Figure:
-    """Bits per dimension and samples with and without the shifts, after a short training on the digits."""
+    """Bits per dimension and samples with and without the shifts, after TRAINING_STEPS steps on the digits."""
     data = load_data(DataConfig(source="digits"))
     levels = data.preprocessing.image_shape.levels
     train, validation = (to_x(data.split(name).pixels, levels) for name in ("train", "validation"))

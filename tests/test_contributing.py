@@ -142,7 +142,6 @@ def test_the_fusion_learns_the_difference_between_the_classes():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_plots")
 def test_the_run_of_the_recipe_learns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with patch.dict(FUSIONS):

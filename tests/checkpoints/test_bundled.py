@@ -60,13 +60,12 @@ def test_the_digits_network_has_its_recorded_metrics_on_the_first_test_images():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the course's photographs are not in ../shared/data/cpen455")
-def test_the_photograph_network_has_its_recorded_metrics_on_every_sixth_validation_image():
+def test_the_photograph_network_has_the_metrics_of_its_card():
     data = load_data(DataConfig(source=f"csv:{PHOTOGRAPHS}", image_size=(32, 32)))
-    split = data.split("validation")
-    measurement = measure(load("food-and-fur"), split.take(torch.arange(0, len(split), 6)))
+    measurement = measure(load("food-and-fur"), data.split("validation"))
     assert (measurement.views, measurement.combine) == (2, "product")
-    assert measurement.classification.accuracy == pytest.approx(81 / 87, abs=1.1 / 87)  # rounding may change an image
-    assert measurement.bits_per_dim == pytest.approx(3.7290, abs=1e-3)
+    assert measurement.classification.accuracy == pytest.approx(0.9191, abs=0.005)  # an image or two may change
+    assert measurement.bits_per_dim == pytest.approx(3.7123, abs=0.001)
 
 
 def test_a_folder_of_that_name_has_priority(tmp_path, monkeypatch):

@@ -140,7 +140,6 @@ def test_a_part_of_the_clean_training_images_is_measured_too(finished_run, pictu
     assert about["facts"]["clean training images"].endswith(f"{found['bits_per_dim']:.4f} bits per dimension, n = 12")
 
 
-@pytest.mark.usefixtures("without_plots")
 def test_the_results_are_a_function_of_the_config(finished_run, pictures, tmp_path):
     assert train(pictures, tmp_path / "same") == 0
     assert results(tmp_path / "same") == results(finished_run)
@@ -163,11 +162,11 @@ def test_a_run_can_be_measured_on_the_test_split(pictures, tmp_path):
 
 
 def results(run):
-    """All results of a run, except times and plots."""
+    """All results of a run, except times."""
     weights = [safetensors.torch.load_file(run / f"{name}.safetensors") for name in ("best", "last")]
     bits = [{name: tensor.numpy().tobytes() for name, tensor in each.items()} for each in weights]
     rows = [{**row, "seconds": None, "images_per_second": None} for row in read_history(run / "history.csv")]
-    files = ("predictions.csv", "samples/epoch-0004.png")
+    files = ("predictions.csv", "samples/epoch-0004.png", "figures/samples.png")
     metrics = json.loads((run / "metrics.json").read_text()) if (run / "metrics.json").exists() else {}
     return (
         bits,
@@ -200,7 +199,6 @@ def in_a_process(*command):
     )
 
 
-@pytest.mark.usefixtures("without_plots")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "place", "step", "saved"),  # 5 steps per epoch
@@ -241,7 +239,6 @@ def test_another_process_resumes_a_run_to_the_same_bits(pictures, finished_run, 
     assert results(run) == results(finished_run)
 
 
-@pytest.mark.usefixtures("without_plots")
 def test_a_finished_run_can_be_measured_again(finished_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)

@@ -666,8 +666,14 @@ def test_every_option_of_every_fusion_changes_its_weights_or_its_features():
             for site, feature in features.items()
         )
         assert weights != others or not same_features, f"{with_option} is the same as {name}"
-        if ":mlp=" in with_option:
-            assert all(len(vectors.mlp) for vectors in changed.modules() if isinstance(vectors, LabelVectors))
+
+
+def test_an_mlp_option_gives_all_label_vectors_of_the_fusion_layers():
+    for with_option in (one for _, one in options() if ":mlp=" in one):
+        made, _ = alone(with_option)
+        layers = [len(vectors.mlp) for vectors in made.modules() if isinstance(vectors, LabelVectors)]
+        assert layers, with_option
+        assert min(layers) > 0, with_option
 
 
 @pytest.mark.parametrize(

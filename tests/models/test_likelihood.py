@@ -402,10 +402,14 @@ def test_inversion_of_evenly_spaced_noise_draws_each_level_as_often_as_it_is_pro
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_no_noise_however_near_0_or_1_inverts_to_an_impossible_level(dtype):
-    logits = torch.randn(100, 5, generator=torch.Generator().manual_seed(0), dtype=dtype)
+@pytest.mark.parametrize("shape", [(400, 1, 1), (1, 20, 20)])  # sums differ in their rounding by shape
+@pytest.mark.parametrize("num_mixtures", [5, 20])
+def test_no_noise_however_near_0_or_1_inverts_to_an_impossible_level(num_mixtures, shape, dtype):
+    batch, *size = shape
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(batch, num_mixtures, *size, generator=generator, dtype=dtype)
     numbers = (logits, torch.zeros_like(logits), torch.full_like(logits, -7.0))  # levels 0 and 255 have e^-1092
-    mixture = MixtureOfLogistics(torch.cat(numbers, dim=1)[..., None, None], channels=1, levels=256)
+    mixture = MixtureOfLogistics(torch.cat(numbers, dim=1), channels=1, levels=256)
     for noise in (0.0, 1 - torch.finfo(dtype).eps / 2):
-        level = to_level(mixture.invert(torch.full((100, 1, 1, 1), noise, dtype=dtype)), 256)
+        level = to_level(mixture.invert(torch.full((batch, 1, *size), noise, dtype=dtype)), 256)
         assert 0 < level.min() <= level.max() < 255

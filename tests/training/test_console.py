@@ -16,8 +16,7 @@ def test_each_epoch_prints_one_line_and_without_a_terminal_there_is_no_progress_
     monkeypatch.setattr(TrainingModule, "epoch_metrics", scripted)
     fit(tiny_module(), tmp_path)
     output = capsys.readouterr()
-    printed = output.err.rstrip().splitlines()  # rich 13 ends with an empty line
-    lines = [re.sub(r"[\d.]+ s", "T s", line) for line in printed]
+    lines = [re.sub(r"[\d.]+ s", "T s", line) for line in output.err.splitlines()]
     assert lines == [
         "epoch   1/2   bits per dimension: train 1.000, validation 2.500   accuracy 0.500   T s   best so far",
         "epoch   2/2   bits per dimension: train 1.000, validation 2.750   accuracy 0.500   T s",

@@ -1,6 +1,7 @@
 """The discretised mixture of logistics, the likelihood of PixelCNN++."""
 
 import math
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -91,6 +92,7 @@ class MixtureOfLogistics(Likelihood):
 
         Searches the level's block of about sqrt(L) levels first, then the level within the block.
         """
+        noise = noise.to(weights.dtype) * _sum_over_components(weights)  # the sum is 1, except for rounding
         block = math.isqrt(self.levels - 1) + 1  # levels per block
         ends = torch.arange(block - 1, self.levels - 1, block, device=noise.device)  # the last level has no upper edge
         first = block * self._count_below(ends.expand(*noise.shape, -1), noise, weights, mean, log_scale)
@@ -101,8 +103,7 @@ class MixtureOfLogistics(Likelihood):
         """Number of the levels (B, H, W, N) whose cumulative probability does not exceed the noise, (B, H, W)."""
         edge = to_x(level, self.levels, mean.dtype)[:, None] + 1 / (self.levels - 1)  # (B, 1, H, W, N)
         below = torch.sigmoid((edge - mean[..., None]) * torch.exp(-log_scale)[..., None])  # (B, K, H, W, N)
-        cumulative = (weights[..., None] * below).sum(dim=1)
-        noise = noise.to(cumulative.dtype) * weights.sum(dim=1)  # the weights sum to 1, except for rounding
+        cumulative = _sum_over_components(weights[..., None] * below)
         return (cumulative <= noise[..., None]).sum(dim=-1)
 
     def log_weights(self) -> Tensor:
@@ -143,6 +144,15 @@ class MixtureOfLogistics(Likelihood):
         inner = F.logsigmoid(upper) + F.logsigmoid(-lower) + log_difference
         outer = torch.where(level == 0, F.logsigmoid(upper), F.logsigmoid(-lower))
         return torch.where((level == 0) | (level == self.levels - 1), outer, inner)
+
+
+def _sum_over_components(terms: Tensor) -> Tensor:
+    """Sums the K components, (B, K, ...) -> (B, ...), always in the same order.
+
+    `Tensor.sum` chooses the order by the shape. Its rounding could then make a cumulative probability smaller than that
+    of a lower level, or smaller than the sum of the weights although nothing lies above the level.
+    """
+    return reduce(torch.add, terms.unbind(dim=1))
 
 
 def _saturate(edge: Tensor) -> Tensor:
