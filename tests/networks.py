@@ -20,6 +20,7 @@ COMBINED = [
     ("film:at=shortcut", "film:bounded", "film"),  # the same class several times
     "output-concat+output-add+output-concat:width=3+adaln",  # appends before and after it adds
     "channel-concat+input-add+input-concat",  # all at INPUT
+    "output-concat+film+class-head:hidden=5",
 ]
 EVERY_FUSION = [*FUSIONS, *OPTIONS, *COMBINED]
 
@@ -36,7 +37,8 @@ def tiny_model(fusion="film", *, image_size=(8, 12), channels=3, levels=5, **cha
     """A network with few filters, in float64, with the same weights every time."""
     height, width = image_size
     shape = ImageShape(height=height, width=width, channels=channels, levels=levels)
-    settings = {"num_classes": 3, "num_filters": 4, "num_mixtures": 2, "image_shape": shape} | changes
+    settings = {"num_classes": 3, "num_filters": 4, "num_mixtures": 2, "image_shape": shape}
+    settings |= {"evidence_channels": 3 if "class-head" in names_of(fusion) else 0, **changes}
     torch.manual_seed(0)
     return PixelCNN(PixelCNNConfig(fusion=fusion, **settings)).double()
 
@@ -50,6 +52,10 @@ def randomised(model):
             deviation = 0.5 / inputs.get(weight, 1) ** 0.5  # a saturated gate would hide them too
             weight.add_(torch.randn(weight.shape, generator=generator, dtype=weight.dtype), alpha=deviation)
     return model
+
+
+def normal(*shape, seed=3):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def random_images(batch, config, seed=2):

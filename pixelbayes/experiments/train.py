@@ -11,7 +11,7 @@ from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.data import ImageData, load_data
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, calibrate
 from pixelbayes.experiments.claim import augmented_examples, command_line, run_facts, start_run
-from pixelbayes.experiments.config import ExperimentConfig, build_network
+from pixelbayes.experiments.config import ExperimentConfig, build_network, load_teacher
 from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluation_folder
 from pixelbayes.experiments.measure import measure_split
 from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
@@ -69,7 +69,14 @@ def train(
     )
     data = start_run(config, run, resume=resume, eval_split=eval_split, data=data)
     network = build_network(config, data)
-    module = TrainingModule(network, config.training, data, config.seed, augmentation=config.augmentation)
+    module = TrainingModule(
+        network,
+        config.training,
+        data,
+        config.seed,
+        augmentation=config.augmentation,
+        teacher=load_teacher(config.training, data),
+    )
     provenance = Provenance(command=command_line(), config=config.as_plain())
     history = fit(module, run, provenance, _quality_check(config, data))
     if not is_first_process():
@@ -104,7 +111,7 @@ def dry_run(config: ExperimentConfig) -> dict[str, str]:
     from pixelbayes.training.estimate import estimate
 
     data = load_data(config.data)
-    return estimate(build_network(config, data), config.training, data)
+    return estimate(build_network(config, data), config.training, data, load_teacher(config.training, data))
 
 
 def _calibrated(run: Path, trained: TrainedPixelCNN, data: ImageData, config: ExperimentConfig) -> TrainedPixelCNN:

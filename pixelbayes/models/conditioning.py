@@ -10,7 +10,8 @@ from torch import Tensor
 class ConditioningPoint(Enum):
     """A step of the network at which a fusion may change the features, in the order of the computation.
 
-    The value states what passes there. Shapes stay, except that INPUT and OUTPUT may append channels.
+    The value states what passes there. Shapes stay, except that INPUT and OUTPUT may append channels, and HEAD may
+    return any number of them.
     """
 
     INPUT = "the image, (B, C, H, W), before the ones channel and the padding"
@@ -21,13 +22,14 @@ class ConditioningPoint(Enum):
     BEFORE_GATE = "the input of a block's gate, (B, 2F, h, w): F channels of values, then F of gates"
     RESIDUAL = "the residual that a block is about to add, (B, F, h, w)"
     AFTER_BLOCK = "the output of a block, (B, F, h, w)"
-    OUTPUT = "the input of the last layer, (B, F, H, W)"
+    OUTPUT = "the output of the last block, before its ELU, (B, F, H, W)"
+    HEAD = "the input of the last layer: OUTPUT after its ELU, then the pooled evidence, (B, F + P, H, W)"
 
 
 class Site(NamedTuple):
     """A position in the network: a block, the input, a stem or the output."""
 
-    path: Literal["input", "stem", "down", "up", "output"]
+    path: Literal["input", "stem", "down", "up", "output", "head"]
     """down is the contracting half of the U, up the expanding half"""
     stack: Literal["vertical", "horizontal", "both"]
     """the stack of the block or stem"""
@@ -47,6 +49,7 @@ class Site(NamedTuple):
 INPUT_SITE = Site("input", "both", 0, 0)
 STEM_SITES = (Site("stem", "vertical", 0, 0), Site("stem", "horizontal", 0, 0))
 OUTPUT_SITE = Site("output", "horizontal", 0, 0)
+HEAD_SITE = Site("head", "horizontal", 0, 0)
 
 Features = dict[Site, Tensor]
 """Label features by site: vectors (B, n, 1, 1), or maps (B, n, h, w) of the size of the site."""

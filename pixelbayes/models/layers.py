@@ -183,6 +183,35 @@ def initialise_from_data(model: nn.Module, *inputs: object) -> None:
             hook.remove()
 
 
+class EvidencePooling(nn.Module):
+    """The causal running mean of features: at each pixel a summary of all features up to it in raster order.
+
+        run_i = 4 / i sum over j <= i of SiLU(W h)_j,  i = 1 .. H W
+
+    Because h_j depends on the pixels before j only, run_i depends on the pixels before i only. The last pixel's value
+    summarises the whole image. The factor keeps the mean on the scale of the features that it summarises.
+
+    Args:
+        num_filters: F.
+        channels: P, channels of the result.
+        weight_norm: As in `Conv2d`.
+    """
+
+    scale: ClassVar[float] = 4.0
+
+    def __init__(self, num_filters: int, channels: int, *, weight_norm: bool = True):
+        super().__init__()
+        self.project = Conv2d(num_filters, channels, weight_norm=weight_norm)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, F, H, W) -> (B, P, H, W)."""
+        terms = F.silu(self.project(h))
+        flat = terms.flatten(2)
+        flat = flat.to(torch.promote_types(flat.dtype, torch.float32))  # half precision cannot add a thousand terms
+        count = torch.arange(1, flat.shape[2] + 1, device=h.device, dtype=flat.dtype)
+        return (flat.cumsum(dim=2) * (self.scale / count)).to(terms.dtype).view(terms.shape)
+
+
 class GatedResNet(nn.Module):
     """Gated residual block: h + a * sigmoid(b), with (a, b) computed from h and from a short-cut.
 

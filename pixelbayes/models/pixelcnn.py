@@ -6,7 +6,7 @@ Salimans, Karpathy, Chen and Kingma (2017), PixelCNN++, https://arxiv.org/abs/17
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pixelbayes.images.shape import ImageShape
 from pixelbayes.images.views import COUNTS
 from pixelbayes.models.conditioning import (
+    HEAD_SITE,
     INPUT_SITE,
     OUTPUT_SITE,
     STEM_SITES,
@@ -24,13 +25,14 @@ from pixelbayes.models.conditioning import (
     Site,
 )
 from pixelbayes.models.context_dropout import context_mask
-from pixelbayes.models.fusion import Condition, FusionShape, ViewFiLM, fusion_maker
+from pixelbayes.models.fusion import Condition, FusionShape, ViewFiLM, fusion_maker, is_late
 from pixelbayes.models.layers import (
     Conv2d,
     DownRightShiftedConv2d,
     DownRightShiftedTransposedConv2d,
     DownShiftedConv2d,
     DownShiftedTransposedConv2d,
+    EvidencePooling,
     GatedResNet,
     down_shift,
     right_shift,
@@ -42,6 +44,16 @@ from pixelbayes.utils.randomness import Key
 
 Stacks = tuple[Tensor, Tensor]
 """Features of the vertical and of the horizontal stack, (B, F, h, w) each."""
+
+
+class Outputs(NamedTuple):
+    """What the network computes from an image and a condition."""
+
+    params: Tensor
+    """parameters of every pixel's distribution, (B, P, H, W)"""
+    class_logits: Tensor | None
+    """logits of the auxiliary head, (B, Y); None if the network has none"""
+
 
 RESOLUTIONS = 3  # full, half and quarter size
 VERTICAL_KERNEL = (2, 3)
@@ -65,6 +77,10 @@ class Architecture:
     """K, logistics per pixel"""
     dropout: float = 0.5
     """probability of dropping each activation inside a block"""
+    evidence_channels: int = 0
+    """channels of the pooled evidence, a causal running mean of features that the last layers read; 0 for none"""
+    auxiliary_head: bool = False
+    """predict the class from the pooled evidence of the whole image too, for an additional training loss"""
     context_dropout: float = 0.0
     """probability of masking each input patch during training"""
     context_patch: int = 1
@@ -84,6 +100,14 @@ class Architecture:
             raise InputError(f"likelihood is {self.likelihood!r}, expected one of: {', '.join(LIKELIHOODS)}")
         counts = ("num_filters", "num_blocks", "num_mixtures", "context_patch")
         check_fields(self, counts, lambda n: n >= 1, "at least 1")
+        check_fields(self, ("evidence_channels",), lambda n: n >= 0, "0 or more")
+        if self.auxiliary_head and not self.evidence_channels:
+            raise InputError("auxiliary_head is true, but evidence_channels is 0; set it to 32, for example")
+        if self.auxiliary_head and not is_late(self.fusion):
+            raise InputError(
+                f"auxiliary_head is true, but fusion {self.fusion} shows the label to the layers that the auxiliary "
+                "head reads; use class-head, output-add or output-concat, which act after them"
+            )
         probabilities = ("dropout", "context_dropout")
         check_fields(self, probabilities, lambda p: 0 <= p < 1, "a probability of at least 0 and below 1")
         check_fields(self, ("views",), COUNTS.__contains__, f"one of {', '.join(map(str, COUNTS))}")
@@ -171,6 +195,8 @@ class PixelCNN(nn.Module):
             num_classes=config.num_classes,
             image_shape=config.image_shape,
             num_filters=width,
+            weight_norm=norm,
+            evidence_channels=config.evidence_channels,
             blocks=tuple(
                 site._replace(stack=stack)
                 for sites in (*down, *reversed(up))
@@ -199,7 +225,12 @@ class PixelCNN(nn.Module):
         num_params = LIKELIHOODS[config.likelihood].num_params(
             config.image_shape.channels, config.image_shape.levels, config.num_mixtures
         )
-        self.to_params = Conv2d(width + self.fusion.output_channels, num_params, weight_norm=norm)
+        channels = self.fusion.head_channels or width + self.fusion.output_channels + config.evidence_channels
+        self.to_params = Conv2d(channels, num_params, weight_norm=norm)
+        self.evidence = (
+            EvidencePooling(width, config.evidence_channels, weight_norm=norm) if config.evidence_channels else None
+        )
+        self.auxiliary_head = nn.Linear(config.evidence_channels, config.num_classes) if config.auxiliary_head else None
 
     def forward(
         self,
@@ -220,6 +251,16 @@ class PixelCNN(nn.Module):
         Returns:
             `params`, (B, P, H, W); those of a pixel depend only on the pixels before it.
         """
+        return self.outputs(x, condition, key, visible).params
+
+    def outputs(
+        self,
+        x: Tensor,
+        condition: Condition | Tensor | None = None,
+        key: Key | None = None,
+        visible: Tensor | None = None,
+    ) -> Outputs:
+        """Parameters of every pixel's distribution and logits of the auxiliary head; arguments as in `forward`."""
         height, width = x.shape[-2:]
         features = self.fusion.prepare(Condition.of(condition, len(x), x.device))
         if torch.is_autocast_enabled(x.device.type):
@@ -246,7 +287,12 @@ class PixelCNN(nn.Module):
             if resolution > 0:
                 stacks = self.upsample[resolution - 1](stacks)
 
-        return self.head(stacks[1], features)[:, :, :height, :width]
+        h = stacks[1][:, :, :height, :width]
+        evidence = self.pool_evidence(h)
+        logits = None
+        if self.auxiliary_head is not None and evidence is not None:
+            logits = self.auxiliary_head(evidence[:, :, -1, -1])
+        return Outputs(self.head(h, evidence, features), logits)
 
     def stem(self, x: Tensor, features: Features, visible: Tensor | None = None) -> Stacks:
         """Padding and the first convolutions, shifted so that a pixel does not see itself."""
@@ -270,9 +316,21 @@ class PixelCNN(nn.Module):
         """Conditioning at STEM of the vertical (0) or the horizontal (1) stack."""
         return self.fusion.apply_at(ConditioningPoint.STEM, h, features, STEM_SITES[stack])
 
-    def head(self, h: Tensor, features: Features) -> Tensor:
-        """Conditioning at OUTPUT and the last layer, (B, F, H, W) -> (B, P, H, W)."""
+    @property
+    def last_layers(self) -> tuple[nn.Module, ...]:
+        """The layers that produce outputs, which some optimizers treat differently."""
+        return (self.to_params,)
+
+    def pool_evidence(self, h: Tensor) -> Tensor | None:
+        """The pooled evidence, (B, F, H, W) -> (B, evidence_channels, H, W); None if the network has none."""
+        return None if self.evidence is None else self.evidence(F.elu(h))
+
+    def head(self, h: Tensor, evidence: Tensor | None, features: Features) -> Tensor:
+        """Conditioning at OUTPUT and HEAD, and the last layer, (B, F, H, W) -> (B, P, H, W)."""
         h = F.elu(self.fusion.apply_at(ConditioningPoint.OUTPUT, h, features, OUTPUT_SITE))
+        if evidence is not None:
+            h = torch.cat((h, evidence), dim=1)
+        h = self.fusion.apply_at(ConditioningPoint.HEAD, h, features, HEAD_SITE)
         params: Tensor = self.to_params(h.contiguous())  # contiguous, because the likelihood indexes the channels
         return params
 

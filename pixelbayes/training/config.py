@@ -25,6 +25,12 @@ class TrainingConfig(OptimizationConfig):
     """fraction of the epochs, at least 0 and below 1, that train on the likelihood only, which is faster"""
     classification_temperature: float = 60.0
     """initial temperature T of the posterior in the classification term, in nats, above 0; training learns T"""
+    auxiliary_weight: float = 0.3
+    """weight of the cross-entropy of the auxiliary head, if the network has one"""
+    teacher: tuple[str, ...] = ()
+    """runs or weights files of dedicated classifiers, whose soft labels join the classification terms"""
+    teacher_weight: float = 0.7
+    """weight of the soft labels in the targets of the classification terms, 0 to 1; the labels have the rest"""
     clean_likelihood: bool = False
     """compute the likelihood on images without augmentation, and the classification term on augmented images"""
     label_dropout: float = 0.0
@@ -54,7 +60,9 @@ class TrainingConfig(OptimizationConfig):
         super().__post_init__()
         at_least_1 = ("samples_per_class", "accumulate_grad_batches", "devices", "fid_samples")
         check_fields(self, at_least_1, lambda n: n >= 1, "at least 1")
-        check_fields(self, ("sample_every", "fid_every", "classification_weight"), lambda n: n >= 0, "0 or more")
+        at_least_0 = ("sample_every", "fid_every", "classification_weight", "auxiliary_weight")
+        check_fields(self, at_least_0, lambda n: n >= 0, "0 or more")
+        check_fields(self, ("teacher_weight",), lambda weight: 0 <= weight <= 1, "0 to 1")
         check_fields(
             self, ("devices",), lambda n: n <= self.batch_size, f"no more than batch_size, which is {self.batch_size}"
         )
@@ -89,7 +97,7 @@ class ClassifierTrainingConfig(OptimizationConfig):
 
     epochs: int = 60
     batch_size: int = 64
-    optimizer: Literal["adam", "adamw"] = "adamw"
+    optimizer: Literal["adam", "adamw", "muon"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     ema_decay: float = 0.995

@@ -13,18 +13,23 @@ from pixelbayes.inference import BayesClassifier, Scorer
 from pixelbayes.models.pixelcnn import PixelCNN
 from pixelbayes.training.config import TrainingConfig
 from pixelbayes.training.objectives import Batch, Objective, make_objective, phases
+from pixelbayes.training.optimization import make_optimizer, network_groups
+from pixelbayes.training.teacher import Teacher
 from pixelbayes.utils.compile import compile_training_step
 from pixelbayes.utils.devices import pick_device
 from pixelbayes.utils.randomness import Key
 
 
-def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict[str, str]:
+def estimate(
+    network: PixelCNN, config: TrainingConfig, data: ImageData, teacher: Teacher | None = None
+) -> dict[str, str]:
     """Measures training and validation on one batch each. Changes no weights and writes no files.
 
     Args:
         network: The network.
         config: How it would be trained.
         data: The images; the splits "train" and "validation" are used.
+        teacher: As in `TrainingModule`.
 
     Returns:
         Size of the network and the data, and time and memory of the run, as text for people.
@@ -40,16 +45,22 @@ def estimate(network: PixelCNN, config: TrainingConfig, data: ImageData) -> dict
     batch = Batch(train.pixels[index].to(device), train.labels[index].to(device))
     x = to_x(batch.pixels, network.config.image_shape.levels, dtype)
     classifier = BayesClassifier(Scorer(network, training=True), torch.zeros(num_classes))
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.0, fused=device.type in ("cpu", "cuda"))
+    optimizer = make_optimizer(config, network_groups(config, network), device)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
     objective = make_objective(config, (1 / num_classes,) * num_classes)
     if isinstance(objective, torch.nn.Module):
         objective = objective.to(device, dtype)
+
+    if teacher is not None:
+        teacher.to(device)
 
     def seconds_per_step(objective: Objective) -> float:
         function = compile_training_step(objective, device) if config.compile else objective
 
         def step() -> None:
-            losses = function(network, batch, Key.of(0, "estimate", 0, index.to(device)))
+            target = None if teacher is None else teacher.targets(batch.pixels, batch.label)
+            losses = function(network, batch._replace(target=target), Key.of(0, "estimate", 0, index.to(device)))
             losses.reshape(-1)[0].backward()
             optimizer.step()
             optimizer.zero_grad()

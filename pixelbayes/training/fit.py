@@ -53,6 +53,8 @@ def fit(
         return launch(module.devices, fit, module, run, provenance, quality_check)
     keep_freed_memory()
     config, folder = module.config, RunFolder(run)
+    if config.precision == "float64":
+        module.double()  # Lightning converts it too, but only after it has loaded the training state
     history = History(folder, quality_check)
     checkpoints = CheckpointCallback(folder, history, provenance, module.command)
     output: list[Callback] = [ProgressReport(history)] if is_first_process() else []

@@ -25,7 +25,8 @@ from pixelbayes.training.config import TrainingConfig
 from pixelbayes.training.ema import ExponentialMovingAverage
 from pixelbayes.training.finite_check import FiniteCheck
 from pixelbayes.training.objectives import Batch, HybridLoss, Objective, make_objective, phases
-from pixelbayes.training.optimization import OptimizationConfig, learning_rate_factor
+from pixelbayes.training.optimization import OptimizationConfig, learning_rate_factor, make_optimizer, network_groups
+from pixelbayes.training.teacher import Teacher
 from pixelbayes.utils.compile import compile_training_step
 from pixelbayes.utils.randomness import Key
 
@@ -191,20 +192,13 @@ class NetworkModule(L.LightningModule, Generic[Network, Config]):
         return metrics
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        config = self.config
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-        optimizer = kind(
-            self.parameter_groups(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
+        optimizer = make_optimizer(self.config, self.parameter_groups(), self.device)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups of the optimizer."""
-        return [{"params": self.network.parameters()}]
+        return network_groups(self.config, self.network)
 
     def learning_rate_factor(self, step: int) -> float:
         return learning_rate_factor(self.config, step, len(self.train_dataloader()))
@@ -231,6 +225,7 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         seed: Random seed of shuffling, augmentation and dropout.
         objective: The objective; None for that of the config.
         augmentation: Augmentation of the training images.
+        teacher: Makes the targets of the classification terms; None for the labels.
     """
 
     metric = "bits_per_dim"
@@ -245,8 +240,10 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         seed: int,
         objective: Objective | None = None,
         augmentation: AugmentationConfig = NO_AUGMENTATION,
+        teacher: Teacher | None = None,
     ):
         super().__init__(network, config, data, seed, augmentation)
+        self.teacher = teacher  # not a submodule, so a saved training state does not contain it
         self.prior = class_prior(data, config.prior)
         self.objective = objective or make_objective(config, self.prior)
         self.compiled_objectives: dict[Objective, Objective] = {}
@@ -261,6 +258,8 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         return self.config.devices
 
     def on_fit_start(self) -> None:
+        if self.teacher is not None:
+            self.teacher.to(self.device)
         if self.config.compile:
             self.compiled_objectives = {
                 objective: compile_training_step(objective, self.device) for objective in phases(self.objective)
@@ -281,14 +280,15 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         label = torch.where(keeps_label.bool(), batch.label, NO_LABEL)
         architecture = self.network.config
         pixels, view, clean = batch.pixels, torch.zeros_like(index), None
+        target = None if self.teacher is None else self.teacher.targets(pixels, label)
         if architecture.views > 1:
             view = (self.key("view", index).uniform() * architecture.views).long()
             pixels = apply_view(pixels, view)
         if self.config.clean_likelihood:
-            clean = Batch(apply_view(self.train_pixels[index], view), label, view)
+            clean = Batch(apply_view(self.train_pixels[index], view), label, view, target)
         if architecture.condition_on_augmentation:
             view = view + architecture.views * is_augmented(self.augmentation, self.key("augmentation", index))
-        return Batch(pixels, label, view, clean)
+        return Batch(pixels, label, view, target, clean)
 
     def loss(self, index: Tensor) -> Tensor:
         likelihood_only, full = phases(self.objective)

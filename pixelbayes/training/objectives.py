@@ -1,13 +1,15 @@
 """Training objectives: functions of (network, batch, key) that the optimizer minimises."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import one_hot
 
 from pixelbayes.images.pixels import to_x
+from pixelbayes.inference.all_classes import score_classes
 from pixelbayes.models.fusion import NO_LABEL, Condition
 from pixelbayes.models.likelihood import bits_per_dim
 from pixelbayes.models.pixelcnn import PixelCNN
@@ -24,6 +26,8 @@ class Batch(NamedTuple):
     """int64 (B,), 0 .. Y-1 or NO_LABEL"""
     view: Tensor | None = None
     """int64 (B,), as in `Condition`"""
+    target: Tensor | None = None
+    """target probabilities of the classification terms, (B, Y); None for the labels"""
     clean: "Batch | None" = None
     """the same images without augmentation, if the likelihood is computed on them"""
 
@@ -39,30 +43,39 @@ ALL_VISIBLE = torch.ones(1, 1, 1, 1)
 """The mask that disables context dropout."""
 
 
-def likelihood_loss(network: PixelCNN, batch: Batch, key: Key) -> Tensor:
+def likelihood_loss(network: PixelCNN, batch: Batch, key: Key, auxiliary_weight: float = 0.0) -> Tensor:
     """Maximum likelihood: the mean of -log2 p(x | label) / (C H W), in bits per dimension.
 
     Args:
         network: The network.
         batch: B images.
         key: Random key of dropout, one stream per image.
+        auxiliary_weight: Weight of the cross-entropy of the network's auxiliary head, if it has one.
+
+    Returns:
+        The bits per dimension, (); with an auxiliary head the loss and the bits per dimension, (2,).
     """
-    return bits_per_dim(-label_log_prob(network, batch, key), network.config.image_shape.dims).mean()
+    x = _images(network, batch)
+    params, class_logits = network.outputs(x, batch.condition, key)
+    log_prob = network.likelihood(params).log_prob(x).sum(dim=(1, 2))
+    bits = bits_per_dim(-log_prob, network.config.image_shape.dims).mean()
+    if class_logits is None:
+        return bits
+    return torch.stack((bits + auxiliary_weight * classification_loss(class_logits, batch), bits))
+
+
+def classification_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of the targets, in nats, () for logits (B, Y); images without a label contribute 0."""
+    label = batch.label.clamp(min=0)
+    target = one_hot(label, logits.shape[1]) if batch.target is None else batch.target
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    losses = -(target * logits.log_softmax(dim=1)).sum(dim=1)
+    return torch.where(batch.label != NO_LABEL, losses, 0.0).mean()
 
 
 def label_log_prob(network: PixelCNN, batch: Batch, key: Key, visible: Tensor | None = None) -> Tensor:
     """log p(x | label) of each image under its own label, (B,), in nats; `visible` as in `PixelCNN.forward`."""
     return network.log_prob(_images(network, batch), batch.condition, key, visible)
-
-
-def class_log_prob(network: PixelCNN, batch: Batch, num_classes: int, key: Key) -> Tensor:
-    """log p(x | c) of each image under every class, (B, Y), in nats; all classes share the image's dropout masks."""
-    x = _images(network, batch)
-    label = torch.arange(num_classes, device=x.device).repeat(len(x))
-    view = None if batch.view is None else batch.view.repeat_interleave(num_classes)
-    keys = Key(key.state.repeat_interleave(num_classes))
-    rows = x.repeat_interleave(num_classes, dim=0)  # (B Y, C, H, W)
-    return torch.unflatten(network.log_prob(rows, Condition(label, view), keys, ALL_VISIBLE), 0, (len(x), num_classes))
 
 
 def _images(network: PixelCNN, batch: Batch) -> Tensor:
@@ -77,8 +90,13 @@ def make_objective(config: TrainingConfig, prior: Sequence[float]) -> Objective:
         prior: p(c), Y numbers.
     """
     if not config.classification_weight:
-        return likelihood_loss
-    return HybridLoss(config.classification_weight, config.classification_temperature, torch.tensor(prior).log())
+        return partial(likelihood_loss, auxiliary_weight=config.auxiliary_weight)
+    return HybridLoss(
+        config.classification_weight,
+        config.classification_temperature,
+        torch.tensor(prior).log(),
+        config.auxiliary_weight,
+    )
 
 
 def phases(objective: Objective) -> tuple[Objective, Objective]:
@@ -108,13 +126,15 @@ class HybridLoss(nn.Module):
         weight: lambda.
         temperature: Initial T, in nats.
         log_prior: log p(c), (Y,), in nats.
+        auxiliary_weight: As in `likelihood_loss`.
     """
 
     log_prior: Tensor
 
-    def __init__(self, weight: float, temperature: float, log_prior: Tensor):
+    def __init__(self, weight: float, temperature: float, log_prior: Tensor, auxiliary_weight: float = 0.0):
         super().__init__()
         self.weight = weight
+        self.auxiliary_weight = auxiliary_weight
         self.log_temperature = nn.Parameter(torch.tensor(temperature).log())
         self.register_buffer("log_prior", log_prior, persistent=False)
 
@@ -127,11 +147,14 @@ class HybridLoss(nn.Module):
         """`likelihood_loss`, on the clean images if there are any."""
         clean = batch if batch.clean is None else batch.clean
         # T contributes 0, because data-parallel training needs a gradient for every parameter
-        return likelihood_loss(network, clean, key) + 0 * self.log_temperature
+        return likelihood_loss(network, clean, key, self.auxiliary_weight) + 0 * self.log_temperature
 
     def forward(self, network: PixelCNN, batch: Batch, key: Key) -> Tensor:
         """The loss and the bits per dimension, (2,); arguments as in `likelihood_loss`."""
-        log_prob = class_log_prob(network, batch, len(self.log_prior), key)  # (B, Y)
+        every_label = torch.arange(len(self.log_prior), device=batch.label.device)
+        log_prob, class_logits = score_classes(
+            network, _images(network, batch), every_label, batch.view, key, ALL_VISIBLE
+        )
         labelled = batch.label != NO_LABEL
         label = batch.label.clamp(min=0)
         own = log_prob.gather(1, label[:, None]).squeeze(1)
@@ -140,5 +163,7 @@ class HybridLoss(nn.Module):
         own = torch.where(labelled, own, (log_prob + self.log_prior).logsumexp(dim=1))
         bits = bits_per_dim(-own, network.config.image_shape.dims).mean()
         logits = log_prob / self.log_temperature.exp() + self.log_prior
-        classification = torch.where(labelled, cross_entropy(logits, label, reduction="none"), 0.0).mean()
-        return torch.stack((bits + self.weight * classification, bits))
+        loss = bits + self.weight * classification_loss(logits, batch)
+        if class_logits is not None:
+            loss = loss + self.auxiliary_weight * classification_loss(class_logits, batch)
+        return torch.stack((loss, bits))

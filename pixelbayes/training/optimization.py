@@ -1,9 +1,13 @@
-"""Optimisation of any network: the config and the learning-rate schedule."""
+"""Optimisation of any network: the config, the optimizer and the learning-rate schedule."""
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import torch
+from torch import nn
+
+from pixelbayes.training.muon import Muon, matrix_groups
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import InputError, check_fields
 
@@ -23,12 +27,16 @@ class OptimizationConfig:
     """time limit in seconds: training stops after the epoch that reaches it; 0 for no limit"""
     batch_size: int = 16
     """number of images per batch, at least 1"""
-    optimizer: Literal["adam", "adamw"] = "adam"
-    """optimizer; adamw allows weight_decay"""
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
+    """optimizer; adamw allows weight_decay; muon orthogonalises the updates of convolutions and uses adamw elsewhere"""
     learning_rate: float = 1e-3
     """peak learning rate, above 0"""
     weight_decay: float = 0.0
     """decoupled weight decay of adamw, at least 0"""
+    muon_learning_rate: float = 0.02
+    """peak learning rate of the convolutions with muon, above 0"""
+    muon_weight_decay: float = 0.1
+    """decoupled weight decay of the convolutions with muon, at least 0"""
     schedule: Literal["exponential", "cosine", "constant"] = "cosine"
     """learning-rate schedule, multiplied by the warm-up"""
     learning_rate_decay: float = 0.999995
@@ -51,13 +59,14 @@ class OptimizationConfig:
     """logger of the metrics, in addition to history.csv"""
 
     def __post_init__(self) -> None:
-        at_least_0 = ("max_seconds", "warmup_steps", "weight_decay", "gradient_clip", "checkpoint_minutes")
+        at_least_0 = ("max_seconds", "warmup_steps", "weight_decay", "muon_weight_decay", "gradient_clip")
+        check_fields(self, ("checkpoint_minutes",), lambda minutes: minutes >= 0, "0 or more")
         check_fields(self, ("epochs", "batch_size"), lambda n: n >= 1, "at least 1")
         check_fields(self, at_least_0, lambda n: n >= 0, "0 or more")
-        check_fields(self, ("learning_rate",), lambda rate: rate > 0, "a number above 0")
+        check_fields(self, ("learning_rate", "muon_learning_rate"), lambda rate: rate > 0, "a number above 0")
         check_fields(self, ("learning_rate_decay",), lambda decay: 0 < decay <= 1, "above 0 and at most 1")
         check_fields(self, ("ema_decay",), lambda decay: 0 <= decay < 1, "at least 0 and below 1")
-        if self.weight_decay and self.optimizer != "adamw":
+        if self.weight_decay and self.optimizer == "adam":
             raise InputError(
                 f"weight_decay is {self.weight_decay}, expected 0 with optimizer {self.optimizer}; use optimizer adamw"
             )
@@ -84,3 +93,27 @@ def learning_rate_factor(config: OptimizationConfig, step: int, steps_per_epoch:
     if config.schedule == "cosine":
         return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / (config.epochs * steps_per_epoch))))
     return warmup
+
+
+def network_groups(config: OptimizationConfig, network: nn.Module) -> list[dict[str, Any]]:
+    """Parameter groups of a network for `make_optimizer`.
+
+    Args:
+        config: The settings.
+        network: The network. Its `last_layers`, if it has any, are not updated by Muon.
+    """
+    if config.optimizer != "muon":
+        return [{"params": list(network.parameters())}]
+    last = getattr(network, "last_layers", ())
+    return matrix_groups(network, last, lr=config.muon_learning_rate, weight_decay=config.muon_weight_decay)
+
+
+def make_optimizer(
+    config: OptimizationConfig, groups: list[dict[str, Any]], device: torch.device
+) -> torch.optim.Optimizer:
+    """The optimizer of a config for parameter groups on a device."""
+    options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    if config.optimizer == "muon":
+        return Muon(groups, **options)
+    kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(groups, fused=device.type in ("cpu", "cuda"), **options)

@@ -3,12 +3,17 @@ import torch
 from networks import EVERY_FUSION, random_x, randomised, tiny_model
 from torch.overrides import TorchFunctionMode
 
-from pixelbayes.inference.all_classes import expand_over_classes, log_prob_of_classes
+from pixelbayes.inference.all_classes import score_classes
 from pixelbayes.models.fusion import Condition
 from pixelbayes.models.layers import Conv2d
+from pixelbayes.utils.randomness import Key
 
 CLASSES = torch.tensor([2, 0, 1])
-CONDITIONS = torch.stack((CLASSES, torch.zeros(3, dtype=torch.long)), dim=1)  # all in view 0
+
+
+def log_prob_of_classes(model, x, **options):
+    with torch.no_grad():
+        return score_classes(model, x, CLASSES, **options).log_prob
 
 
 def one_by_one(model, x):
@@ -23,7 +28,7 @@ def test_all_classes_in_one_pass_score_as_one_class_after_the_other(fusion, like
     model = randomised(tiny_model(fusion, likelihood=likelihood))
     for batch in (1, 2, 3):  # with 3 images and 3 classes the two must not be confused
         x = random_x(model, batch)
-        found = log_prob_of_classes(expand_over_classes(model), x, CONDITIONS)
+        found = log_prob_of_classes(model, x)
         torch.testing.assert_close(found, one_by_one(model, x), rtol=1e-12, atol=1e-10)
 
 
@@ -31,7 +36,7 @@ def test_all_classes_in_one_pass_score_as_one_class_after_the_other(fusion, like
 def test_a_batch_as_large_as_a_layer_is_wide_is_not_confused_with_it(batch):
     model = randomised(tiny_model("one-hot-map+film+bottleneck+output-add"))
     x = random_x(model, batch)
-    torch.testing.assert_close(log_prob_of_classes(expand_over_classes(model), x, CONDITIONS), one_by_one(model, x))
+    torch.testing.assert_close(log_prob_of_classes(model, x), one_by_one(model, x))
 
 
 def inputs(network, run):
@@ -54,17 +59,16 @@ def test_layers_that_do_not_depend_on_the_label_run_once_per_image_and_the_other
     x = random_x(model, 2)
     of_label = [inputs(model, lambda label=label: model(x, torch.full((2,), label))) for label in range(3)]
     depend = {name for name, h in of_label[0].items() if any(not torch.equal(h, other[name]) for other in of_label)}
-    network = expand_over_classes(model)
-    batches = {name: len(h) for name, h in inputs(network, lambda: log_prob_of_classes(network, x, CONDITIONS)).items()}
+    batches = {name: len(h) for name, h in inputs(model, lambda: log_prob_of_classes(model, x)).items()}
     assert batches == {name: 6 if name in depend else 2 for name in of_label[0]}
 
 
 def test_a_late_fusion_shares_nearly_all_layers_between_the_classes_and_an_early_one_none():
     shared = {}
     for fusion in ("none", "input-add", "stem-add", "bottleneck", "output-add"):
-        network = expand_over_classes(tiny_model(fusion))
+        network = tiny_model(fusion)
         x = random_x(network, 2)
-        found = inputs(network, lambda network=network, x=x: log_prob_of_classes(network, x, CONDITIONS))
+        found = inputs(network, lambda network=network, x=x: log_prob_of_classes(network, x))
         shared[fusion] = {name for name, h in found.items() if len(h) == 2}
         layers = set(found)
     assert shared["none"] == layers
@@ -74,27 +78,23 @@ def test_a_late_fusion_shares_nearly_all_layers_between_the_classes_and_an_early
     assert not shared["input-add"]
 
 
-def test_features_are_prepared_once_per_class_and_not_for_each_image():
-    model = tiny_model("film")
-    prepare, labels = model.fusion.prepare, []
-    model.fusion.prepare = lambda condition: labels.append(condition.label.tolist()) or prepare(condition)
-    network = expand_over_classes(model)
-    labels.clear()
-    log_prob_of_classes(network, random_x(model, 5), CONDITIONS)
-    assert labels == [CLASSES.tolist()]
+def test_dropout_masks_are_shared_by_the_labels_of_an_image_and_gradients_reach_every_weight():
+    model = randomised(tiny_model("output-add+class-head", dropout=0.5, views=2, auxiliary_head=True))
+    x, key, view = random_x(model, 3), Key.of(0, "test", 0, torch.arange(3)), torch.tensor([0, 1, 1])
+    scores = score_classes(model, x, CLASSES, view, key)
+    expected = [model.outputs(x, Condition(label.expand(3), view), key) for label in CLASSES]
+    each = [model.likelihood(outputs.params).log_prob(x).sum(dim=(1, 2)) for outputs in expected]
+    torch.testing.assert_close(scores.log_prob, torch.stack(each, dim=1), rtol=1e-12, atol=1e-10)
+    torch.testing.assert_close(scores.class_logits, expected[0].class_logits)
+    (scores.log_prob.sum() + scores.class_logits.square().sum()).backward()
+    assert all(weight.grad is not None for weight in model.parameters())
 
 
-def test_the_network_itself_is_unchanged_and_shares_its_weights():
-    model = randomised(tiny_model("film"))
-    fusion, x = model.fusion, random_x(model, 2)
-    before = one_by_one(model, x)
-    network = expand_over_classes(model)
-    log_prob_of_classes(network, x, CONDITIONS)
-    assert model.fusion is fusion
-    assert torch.equal(one_by_one(model, x), before)
-    with torch.no_grad():
-        model.to_params.bias.add_(0.5)
-    torch.testing.assert_close(log_prob_of_classes(network, x, CONDITIONS), one_by_one(model, x))
+def test_views_do_not_expand_what_does_not_depend_on_the_label():
+    model = randomised(tiny_model("class-head", views=2))
+    view = torch.tensor([1, 0])
+    found = inputs(model, lambda: log_prob_of_classes(model, random_x(model, 2), view=view))
+    assert {name for name, h in found.items() if len(h) == 6} == {"to_params"}
 
 
 def test_nothing_is_expanded_unless_an_operation_combines_images_and_rows():
@@ -107,11 +107,11 @@ def test_nothing_is_expanded_unless_an_operation_combines_images_and_rows():
                 repeated.append(tuple(args[0].shape))
             return func(*args, **(kwargs or {}))
 
-    network, x = expand_over_classes(model), random_x(model, 2)
+    x = random_x(model, 2)
     with RecordRepeats():
-        log_prob_of_classes(network, x, CONDITIONS)
+        log_prob_of_classes(model, x)
     assert repeated[0] == (2, 4, 8, 12)  # the input of OUTPUT; then the image, for the likelihood, in parts
-    assert all(shape[1] in (1, 2, 3) for shape in repeated[1:])
+    assert all(shape[1] in (0, 1, 2, 3) for shape in repeated[1:])
 
 
 def test_the_network_itself_takes_one_label_per_image():

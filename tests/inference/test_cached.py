@@ -82,6 +82,8 @@ def test_the_parameters_of_every_pixel_are_those_of_one_pass_in_every_network(se
         ("film", {}),
         ("input-concat", {}),
         ("channel-concat+adaln+output-concat", {}),
+        ("class-head", {}),
+        ("output-concat+film+class-head:hidden=5", {"guidance": 1.5, "temperature": 0.8}),
         ("film", {"guidance": 1.5}),
         ("input-concat", {"guidance": -0.4, "temperature": 1.3}),
         ("channel-concat+adaln+output-concat", {"temperature": 0.7}),
@@ -152,8 +154,9 @@ def test_a_sampler_draws_batch_after_batch_independently():
 @pytest.mark.parametrize(
     ("num_known", "guidance"), [(0, 0.0), (1, 1.0), (7, 0.0), (10, 0.0), (10, 1.0), (34, 0.0), (35, 1.0)]
 )
-def test_known_pixels_stay_and_the_others_are_those_of_the_reference_sampler(num_known, guidance):
-    model = model_of()
+@pytest.mark.parametrize("fusion", ["film", "class-head"])
+def test_known_pixels_stay_and_the_others_are_those_of_the_reference_sampler(fusion, num_known, guidance):
+    model = model_of(fusion)
     pixels = random_images(2, model.config)
     noise, prefix = sampling_noise(model, 0, torch.arange(2)), Prefix(pixels, num_known)
     reference, cached = both(model, torch.tensor([0, 1]), noise, prefix, guidance=guidance)

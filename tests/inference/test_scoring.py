@@ -15,7 +15,7 @@ from pixelbayes.inference import BayesClassifier, ReferenceScorer, Scorer, Scori
 from pixelbayes.inference.scoring import COMPILE_FROM_ROWS, bytes_of_row
 from pixelbayes.models.context_dropout import fixed_masks
 from pixelbayes.models.likelihood import bits_per_dim
-from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
+from pixelbayes.models.pixelcnn import Outputs, PixelCNN, PixelCNNConfig
 from pixelbayes.utils.errors import InputError
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -49,8 +49,8 @@ def test_a_scorer_gives_the_log_probabilities_of_the_network(fusion, training):
 class RecordedNetwork(PixelCNN):
     """A network whose output is recorded in tests/vectors, with the nll of the authors' formula."""
 
-    def forward(self, x, condition=None, key=None, visible=None):
-        return self.recorded
+    def outputs(self, x, condition=None, key=None, visible=None):
+        return Outputs(self.recorded, None)
 
 
 def test_from_pixels_to_scores_the_nll_is_that_of_the_authors_formula():

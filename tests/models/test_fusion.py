@@ -13,14 +13,15 @@ from networks import (
     WHOLE_IMAGE,
     dependence,
     names_of,
+    normal,
     random_x,
     randomised,
     receptive_fields,
     tiny_model,
 )
 
-from pixelbayes.models.conditioning import INPUT_SITE, OUTPUT_SITE, STEM_SITES, ConditioningPoint
-from pixelbayes.models.fusion import FUSIONS, NO_LABEL, Condition, Fusion, ViewFiLM, fusion_maker
+from pixelbayes.models.conditioning import HEAD_SITE, INPUT_SITE, OUTPUT_SITE, STEM_SITES, ConditioningPoint
+from pixelbayes.models.fusion import FUSIONS, NO_LABEL, Condition, Fusion, ViewFiLM, fusion_maker, is_late
 from pixelbayes.models.fusion.base import LabelEmbedding, LabelVectors
 from pixelbayes.models.fusion.composition import Composition
 from pixelbayes.models.layers import GatedResNet
@@ -30,10 +31,6 @@ from pixelbayes.utils.errors import InputError
 LABELLED = [fusion for fusion in EVERY_FUSION if fusion != "none"]
 WITH_WEIGHTS = [fusion for fusion in LABELLED if fusion != "one-hot-map"]
 ALL_LABELS = torch.tensor([0, 1, 2, NO_LABEL])
-
-
-def normal(*shape, seed=3):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def blocks(model):
@@ -49,6 +46,7 @@ def points_and_widths(model):
     filters = model.config.num_filters
     yield ConditioningPoint.INPUT, INPUT_SITE, model.config.image_shape.channels
     yield ConditioningPoint.OUTPUT, OUTPUT_SITE, filters
+    yield ConditioningPoint.HEAD, HEAD_SITE, filters + model.fusion.output_channels + model.config.evidence_channels
     for site in STEM_SITES:
         yield ConditioningPoint.STEM, site, filters
     for site, block in blocks(model):
@@ -95,13 +93,14 @@ def alone(fusion):
 
 
 def test_the_network_calls_apply_at_once_at_each_point_of_each_site_in_the_order_of_the_computation():
-    model = recording_model(num_filters=6, image_size=(7, 10))
+    model = recording_model(num_filters=6, image_size=(7, 10), evidence_channels=3)
     model(random_x(model, 2))
     calls = model.fusion.calls
     expected = {}
     for point, site, width in points_and_widths(model):
         height, columns = (8 >> site.resolution, 12 >> site.resolution)  # padded to multiples of 4
-        size = (7, 10) if point is ConditioningPoint.INPUT else (height, columns)
+        unpadded = (ConditioningPoint.INPUT, ConditioningPoint.OUTPUT, ConditioningPoint.HEAD)
+        size = (7, 10) if point in unpadded else (height, columns)
         expected[point, site] = (2, width, *size)
     assert len(calls) == len(expected)
     assert {(point, site): shape for point, site, shape in calls} == expected
@@ -114,7 +113,7 @@ def test_the_network_calls_apply_at_once_at_each_point_of_each_site_in_the_order
     for block in model.fusion.shape.blocks:
         order = [points.index(point) for point, site, _ in calls if site == block]
         assert order == sorted(order)
-    assert [calls[0][1], calls[-1][1]] == [INPUT_SITE, OUTPUT_SITE]
+    assert [calls[0][1], calls[-2][1], calls[-1][1]] == [INPUT_SITE, OUTPUT_SITE, HEAD_SITE]
 
 
 def test_a_fusion_is_given_the_width_of_every_short_cut():
@@ -181,7 +180,8 @@ def test_apply_at_on_a_crop_gives_the_crop_of_the_whole(fusion):
         height, width = (size // 2**site.resolution for size in model.config.image_shape.size)
         h = normal(2, channels, height, width)
         whole = model.fusion.apply_at(point, h, features, site)
-        assert whole.shape == (2, channels + appended.get(point, 0), height, width)
+        at_head = point is ConditioningPoint.HEAD and model.fusion.head_channels
+        assert whole.shape == (2, at_head or channels + appended.get(point, 0), height, width)
         for rows, columns in [
             (slice(1, 2), slice(None)),  # a row
             (slice(height - 1, height), slice(2, 3)),  # a pixel
@@ -203,6 +203,30 @@ def test_what_depends_on_the_label_only_is_computed_once_per_batch(fusion):
     model(random_x(model), torch.tensor([0, 1, 2]))
     assert len(calls) == len(set(calls))
     assert set(calls) >= set(of_labels)
+
+
+@pytest.mark.parametrize("fusion", EVERY_FUSION)
+def test_a_fusion_is_late_if_the_pooled_evidence_does_not_depend_on_the_label(fusion):
+    model = randomised(tiny_model(fusion, evidence_channels=3))
+    evidence = []
+    model.evidence.register_forward_hook(lambda *inputs: evidence.append(inputs[-1]))
+    x = random_x(model, 1)
+    for label in (-1, 0, 1):
+        model(x, torch.tensor([label]))
+    assert is_late(fusion) == all(torch.equal(evidence[0], other) for other in evidence)
+
+
+def test_a_class_head_is_worked_by_hand():
+    model = randomised(tiny_model("class-head:hidden=5"))
+    fusion, h = model.fusion, normal(1, 7, 2, 3)
+    gamma, beta = fusion.vectors.by_label.embedding.weight[1 + 2].chunk(2)  # of class 2
+    u = torch.einsum("oi,bihw->bohw", fusion.mix.weight[:, :, 0, 0], h) + fusion.mix.bias[:, None, None]
+    evidence = torch.einsum("oi,bihw->bohw", fusion.read_evidence.weight[:, :, 0, 0], h[:, 4:])
+    evidence = evidence + fusion.read_evidence.bias[:, None, None]
+    inner = u * (1 + gamma[:, None, None]) + beta[:, None, None] * (1 + evidence)
+    features = fusion.prepare(Condition(torch.tensor([2])))
+    found = fusion.apply_at(ConditioningPoint.HEAD, h, features, HEAD_SITE)
+    torch.testing.assert_close(found, inner * torch.sigmoid(inner))
 
 
 # What depends on the label
@@ -622,7 +646,7 @@ def test_one_name_makes_the_fusion_itself_and_several_a_composition():
     for name, kind in FUSIONS.items():
         for form in (name, (name,), [name]):
             assert type(fusion_maker(form)(shape)) is kind
-        assert type(fusion_maker((name, name))(shape)) is Composition
+        assert type(fusion_maker(("film", name))(shape)) is Composition
 
 
 @pytest.mark.parametrize(

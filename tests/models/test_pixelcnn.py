@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 import torch
-from networks import EVERY_FUSION, dependence, every_image, random_x, randomised, receptive_fields, tiny_model
+from networks import EVERY_FUSION, dependence, every_image, normal, random_x, randomised, receptive_fields, tiny_model
 
 from pixelbayes.images.shape import ImageShape
 from pixelbayes.models.layers import GatedResNet
@@ -27,7 +27,46 @@ def raster_past(height, width):
 )
 def test_a_pixel_depends_on_all_of_its_past_and_nothing_else(fusion, size, num_blocks):
     model = randomised(tiny_model(fusion, image_size=size, num_blocks=num_blocks))
-    assert torch.equal(dependence(model, torch.tensor(1)), receptive_fields(num_blocks, *size))
+    fields = receptive_fields(num_blocks, *size)
+    if model.config.evidence_channels:  # pooled evidence sees whatever a pixel up to this one sees
+        fields = fields.flatten(0, 1).int().cummax(dim=0).values.bool().view(fields.shape)
+    assert torch.equal(dependence(model, torch.tensor(1)), fields)
+
+
+def test_pooled_evidence_is_four_times_the_mean_of_the_terms_up_to_each_pixel():
+    model = randomised(tiny_model("film", image_size=(3, 2), evidence_channels=2))
+    h = normal(2, 4, 3, 2)
+    terms = torch.nn.functional.silu(model.evidence.project(torch.nn.functional.elu(h)))
+    evidence = model.pool_evidence(h)
+    for last in range(6):
+        seen = terms.flatten(2)[:, :, : last + 1].mean(dim=2)
+        torch.testing.assert_close(evidence.flatten(2)[:, :, last], 4 * seen)
+
+
+def test_the_auxiliary_head_reads_the_evidence_of_the_whole_image_and_not_the_label():
+    model = randomised(tiny_model("output-concat+class-head", auxiliary_head=True))
+    x = random_x(model, 3)
+    found = [model.outputs(x, torch.full((3,), label)).class_logits for label in (-1, 0, 2)]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    pooled = []
+    model.evidence.register_forward_hook(lambda _, __, evidence: pooled.append(evidence))
+    model(x)
+    torch.testing.assert_close(found[0], model.auxiliary_head(pooled[0][:, :, -1, -1]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"fusion": "class-head", "auxiliary_head": True, "evidence_channels": 0}, "evidence_channels is 0"),
+        ({"fusion": "film", "auxiliary_head": True, "evidence_channels": 8}, "fusion film shows the label"),
+        ({"fusion": "class-head+film"}, "name it once, last"),
+        ({"evidence_channels": -1}, "evidence_channels is -1"),
+    ],
+)
+def test_choices_that_contradict_each_other_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        Architecture(**settings)
 
 
 @pytest.mark.parametrize(("num_blocks", "size"), [(1, (7, 10)), (1, (13, 17)), (2, (8, 12)), (3, (7, 10))])

@@ -1,9 +1,11 @@
+import dataclasses
 import os
 import signal
 import threading
 
 import pytest
 import torch
+from networks import tiny_model
 from runs import tiny_module
 
 from pixelbayes.checkpoints import checkpoint
@@ -107,6 +109,30 @@ def test_a_run_that_ends_between_saving_weights_and_state_resumes_bit_for_bit(tm
     assert checkpoint.load(RunFolder(tmp_path).last).provenance.epoch == 2
     fit(tiny_module(epochs=3), tmp_path)
     assert outcome(tmp_path) == uninterrupted
+
+
+def test_a_run_with_muon_and_every_loss_term_resumes_bit_for_bit(tmp_path):
+    def module():
+        network = tiny_model("class-head", num_filters=16, auxiliary_head=True, views=2, context_dropout=0.3)
+        settings = {"classification_weight": 1.0, "classification_start": 0.4, "optimizer": "muon"}
+        return tiny_module(network=network, epochs=3, **settings)
+
+    fit(module(), tmp_path / "whole")
+    for step in (2, 5, 7):  # in the epoch of likelihood alone, in the next one, in the last one
+        interrupted, loss, calls = module(), TrainingModule.loss, []
+
+        def ending_once(index, interrupted=interrupted, loss=loss, calls=calls, step=step):
+            calls.append(1)
+            if interrupted.global_step == step:
+                crash()
+            return loss(interrupted, index)
+
+        interrupted.config = dataclasses.replace(interrupted.config, checkpoint_minutes=0.0)
+        interrupted.loss = ending_once
+        with pytest.raises(CrashError):
+            fit(interrupted, tmp_path / "parts")
+    fit(module(), tmp_path / "parts")
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
 
 
 def test_fitting_a_finished_run_again_changes_nothing(tmp_path, uninterrupted):

@@ -7,6 +7,7 @@ import time
 import launched
 import pytest
 import torch
+from networks import tiny_model
 from runs import TINY, tiny_images, tiny_module
 
 from pixelbayes.checkpoints import checkpoint
@@ -83,6 +84,7 @@ def outcome(run):
     [
         ({"batch_size": 8}, {"devices": 3, "batch_size": 4, "accumulate_grad_batches": 2}),
         ({"classification_weight": 1.0, "classification_start": 0.5}, {"devices": 2}),
+        ({"optimizer": "muon"}, {"devices": 2}),
     ],
 )
 def test_processes_that_share_each_batch_train_as_a_single_process(one, several, tmp_path):
@@ -90,7 +92,8 @@ def test_processes_that_share_each_batch_train_as_a_single_process(one, several,
     sampling = SamplingConfig(count=3, seed=7)
     check = QualityCheck(launched.MeanColour(), data.split("validation"), data.class_names, every=2, sampling=sampling)
     for run, settings in (("one", one), ("several", one | several)):
-        fit(tiny_module(data=data, **settings), tmp_path / run, quality_check=check)
+        network = tiny_model("film+class-head:hidden=16", num_filters=16)
+        fit(tiny_module(network=network, data=data, **settings), tmp_path / run, quality_check=check)
     assert "quality/fid" in read_history(RunFolder(tmp_path / "several").history)[0]
     found, expected = outcome(tmp_path / "several"), outcome(tmp_path / "one")
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9, equal_nan=True)

@@ -11,7 +11,7 @@ from pixelbayes.images.views import apply_view
 from pixelbayes.models.fusion import FUSIONS
 from pixelbayes.training.batches import ShuffledBatches
 from pixelbayes.training.fit import fit
-from pixelbayes.training.objectives import Batch, HybridLoss, class_log_prob, likelihood_loss
+from pixelbayes.training.objectives import Batch, HybridLoss, classification_loss, likelihood_loss
 from pixelbayes.utils.randomness import Key
 
 DIMS = 3 * 8 * 12
@@ -139,18 +139,34 @@ def test_the_hybrid_loss_is_bits_per_dimension_plus_the_weighted_cross_entropy_o
 
 def test_an_image_without_a_label_contributes_its_marginal_likelihood_only():
     network, batch = randomised(tiny_model(dropout=0.0)), random_batch([-1])
-    log_prob = class_log_prob(network, batch, 3, key_of([0]))
+    x = to_x(batch.pixels, 5, torch.float64)
+    log_prob = torch.stack([network.log_prob(x, torch.tensor([label])) for label in range(3)], dim=1)
     loss, bits = hybrid_loss()(network, batch, key_of([0]))
     torch.testing.assert_close(bits, -(log_prob + PRIOR).logsumexp(1).mean() / (DIMS * math.log(2)))
     assert loss == bits
 
 
-def test_all_classes_of_an_image_share_its_dropout_masks():
-    network = randomised(tiny_model("none", dropout=0.5))  # ignores the label, so only the masks could differ
-    batch = random_batch([0, 1])
-    log_prob = class_log_prob(network, batch, 3, key_of([0, 1]))
-    torch.testing.assert_close(log_prob, log_prob[:, :1].expand(-1, 3))
-    assert not torch.equal(log_prob, class_log_prob(network, batch, 3, key_of([2, 3])))
+def test_the_auxiliary_head_adds_its_weighted_cross_entropy_to_both_objectives():
+    network = randomised(tiny_model("class-head", dropout=0.0, auxiliary_head=True))
+    batch = random_batch([2, 0, -1])
+    x = to_x(batch.pixels, 5, torch.float64)
+    logits = network.outputs(x, batch.label).class_logits
+    expected = -logits.log_softmax(dim=1)[[0, 1], [2, 0]].sum() / 3  # an image without a label contributes 0
+    loss, bits = likelihood_loss(network, batch, key_of([0, 1, 2]), auxiliary_weight=0.4)
+    torch.testing.assert_close(bits, -network.log_prob(x, batch.label).mean() / (DIMS * math.log(2)))
+    torch.testing.assert_close(loss, bits + 0.4 * expected)
+    with_head, without = (
+        HybridLoss(0.3, 7.0, PRIOR, weight).double()(network, batch, key_of([0, 1, 2]))[0] for weight in (0.4, 0.0)
+    )
+    torch.testing.assert_close(with_head - without, 0.4 * expected)
+
+
+def test_soft_targets_take_the_place_of_the_labels_in_the_classification_terms():
+    logits, target = torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([[0.2, 0.5, 0.3]])
+    batch = random_batch([0])
+    torch.testing.assert_close(classification_loss(logits, batch), -logits.log_softmax(dim=1)[0, 0])
+    expected = -(target * logits.log_softmax(dim=1)).sum()
+    torch.testing.assert_close(classification_loss(logits, batch._replace(target=target)), expected)
 
 
 def test_the_hybrid_loss_disables_context_dropout():

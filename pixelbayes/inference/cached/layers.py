@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelbayes.models.layers import Conv2d
+from pixelbayes.models.layers import Conv2d, EvidencePooling
 
 
 class RowConv(nn.Module):
@@ -135,3 +135,30 @@ class PixelUpsample(nn.Module):
     def forward(self) -> Tensor:
         """The output at the current pixel, (B, C', 1, 1)."""
         return self.rows[0].index_select(1, self.column)[:, 0, :, None, None]
+
+
+class RunningEvidence(nn.Module):
+    """Evidence pooling that receives one pixel at a time and stores one sum per image.
+
+    Args:
+        pooling: The pooling.
+        batch: B.
+    """
+
+    def __init__(self, pooling: EvidencePooling, batch: int):
+        super().__init__()
+        self.project = PointConv(pooling.project)
+        self.scale = pooling.scale
+        self.total = pooling.project.bias.new_zeros(batch, len(pooling.project.bias), 1, 1)
+        self.count = self.total.new_zeros(1)
+
+    def reset(self) -> None:
+        """Clears the sum."""
+        self.total.zero_()
+        self.count.zero_()
+
+    def forward(self, h: Tensor) -> Tensor:
+        """The pooled evidence at this pixel, (B, F, 1, 1) -> (B, P, 1, 1); every pixel is passed once, in order."""
+        self.total.add_(F.silu(self.project(h)))
+        self.count.add_(1)
+        return self.total * (self.scale / self.count)

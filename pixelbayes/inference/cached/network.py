@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelbayes.inference.cached.layers import PixelConv, PixelUpsample, PointConv, RowConv
+from pixelbayes.inference.cached.layers import PixelConv, PixelUpsample, PointConv, RowConv, RunningEvidence
 from pixelbayes.inference.folding import folded
 from pixelbayes.models.conditioning import Features, Site
 from pixelbayes.models.pixelcnn import RESOLUTIONS, BlockPair, PixelCNN, Resample, pairs
@@ -179,6 +179,8 @@ class CachedNetwork:
         self.stem_left = PixelConv(network.stem_left, batch, width, self.columns[0])
         exchange(network, stem_vertical=self.stem_vertical, stem_above=self.stem_above, stem_left=self.stem_left)
         exchange(network, to_params=PointConv(network.to_params))
+        if network.evidence is not None:
+            exchange(network, evidence=RunningEvidence(network.evidence, batch))
         self.level = CachedLevel(network, 0, batch, width, self.columns)
         filters = network.config.num_filters
         self.above = weight.new_zeros(batch, filters, 1, width)  # the stem's output for the row above
@@ -190,7 +192,7 @@ class CachedNetwork:
         self.move(0)
         self.above.zero_()
         for module in self.network.modules():
-            if isinstance(module, RowConv | PixelConv):
+            if isinstance(module, RowConv | PixelConv | RunningEvidence):
                 module.reset()
 
     def begin_row(self, row: int, before: Tensor) -> None:
@@ -223,7 +225,7 @@ class CachedNetwork:
         network, features = self.network, self.features.of_pixel()
         h = self.above.index_select(3, self.columns[0]) + self.left
         h = self.level.run_pixel(network.condition_stem(h, features, 1), features, depth)
-        return network.head(h, features)
+        return network.head(h, network.pool_evidence(h), features)
 
     def push(self, x: Tensor) -> None:
         """Receives the value of the current pixel, (B, C, 1, 1), in [-1, 1]."""

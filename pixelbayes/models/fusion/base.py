@@ -1,7 +1,7 @@
 """The interface of a fusion: how a condition becomes features, and where it changes the network."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +24,13 @@ class Condition:
         label: int64 (B,), 0 .. Y-1, or NO_LABEL.
         view: int64 (B,), the view of each image (`pixelbayes.images.views`). A network with
             `condition_on_augmentation` adds the number of views for augmented images. None means view 0.
+        labels_per_image: Y where `inference.all_classes` scores every image under Y labels. `label` then has B Y rows,
+            those of an image adjacent.
     """
 
     label: Tensor
     view: Tensor | None = None
+    labels_per_image: int = 1
 
     @classmethod
     def of(cls, condition: "Condition | Tensor | None", batch: int, device: torch.device) -> "Condition":
@@ -39,9 +42,10 @@ class Condition:
         if condition is None:
             return cls(torch.full((batch,), NO_LABEL, device=device))
         condition = condition if isinstance(condition, Condition) else cls(condition)
-        if condition.label.shape != (batch,) or condition.label.is_floating_point():
+        rows = batch * condition.labels_per_image
+        if condition.label.shape != (rows,) or condition.label.is_floating_point():
             label = condition.label
-            raise ValueError(f"label has shape {tuple(label.shape)} and {label.dtype}, expected ({batch},) integers")
+            raise ValueError(f"label has shape {tuple(label.shape)} and {label.dtype}, expected ({rows},) integers")
         if condition.view is not None and condition.view.shape != (batch,):
             raise ValueError(f"view has shape {tuple(condition.view.shape)}, expected ({batch},)")
         return condition
@@ -59,14 +63,25 @@ class FusionShape:
     """F"""
     blocks: tuple[Site, ...]
     """the site of every GatedResNet, in the order of the computation"""
+    weight_norm: bool = True
+    """whether convolutions are weight-normalised"""
+    evidence_channels: int = 0
+    """P, channels of the pooled evidence, the last ones at HEAD"""
+    appended_channels: int = 0
+    """channels at HEAD that other fusions append at OUTPUT"""
 
     def shortcut_filters(self, site: Site) -> int:
         """Channels of a block's short-cut; 0 in the vertical stack of the down path, which has none."""
         return self.num_filters * ((site.path == "up") + (site.stack == "horizontal"))
 
+    @property
+    def head_channels(self) -> int:
+        """Channels at HEAD."""
+        return self.num_filters + self.appended_channels + self.evidence_channels
+
 
 class Fusion(nn.Module):
-    """A way to condition the network on the label. This base class ignores the label.
+    """A way to condition the network on the label.
 
     `prepare` converts a condition to features, once per image. The network then calls `apply_at` at every
     `ConditioningPoint`. `apply_at` must be pointwise: its output at a position may depend on h and on the features at
@@ -78,6 +93,10 @@ class Fusion(nn.Module):
     """channels that `apply_at` appends to the image at INPUT"""
     output_channels: int = 0
     """channels that `apply_at` appends at OUTPUT"""
+    head_channels: int = 0
+    """channels that `apply_at` returns at HEAD; 0 if it does not act there"""
+    is_late: ClassVar[bool] = False
+    """whether it acts at OUTPUT and HEAD only, so that the blocks and the pooled evidence do not depend on the label"""
 
     def __init__(self, shape: FusionShape):
         super().__init__()
@@ -102,6 +121,12 @@ class Fusion(nn.Module):
     def statistics(self) -> dict[str, float]:
         """Named numbers to log during training."""
         return {}
+
+
+class NoFusion(Fusion):
+    """Ignores the label: an unconditional network."""
+
+    is_late = True
 
 
 class LabelEmbedding(nn.Embedding):

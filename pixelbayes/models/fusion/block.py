@@ -161,8 +161,9 @@ class CrossAttention(VectorFusion):
     def apply_at(self, point: ConditioningPoint, h: Tensor, features: Features, site: Site) -> Tensor:
         if point is not ConditioningPoint.AFTER_BLOCK:
             return h
-        batch, filters, height, width = h.shape
-        query = self.queries[site.name](h).flatten(2).transpose(1, 2)  # (B, h w, F)
-        key, value = features[site].reshape(batch, 2, -1, filters).unbind(dim=1)  # (B, tokens, F) each
-        attended = F.scaled_dot_product_attention(query, key, value)  # (B, h w, F)
-        return h + attended.transpose(1, 2).reshape(batch, filters, height, width)
+        _, filters, height, width = h.shape
+        tokens = features[site].shape[1] // (2 * filters)
+        query = self.queries[site.name](h).flatten(2).transpose(1, 2)[:, None]  # (B, one head, h w, F)
+        key, value = features[site].reshape(-1, 2, 1, tokens, filters).unbind(dim=1)  # (B, one head, tokens, F) each
+        attended = F.scaled_dot_product_attention(query, key, value)  # (B, one head, h w, F)
+        return h + attended.transpose(2, 3).reshape(-1, filters, height, width)

@@ -1,5 +1,6 @@
 """Several fusions in one network."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
@@ -18,10 +19,14 @@ class Composition(Fusion):
 
     def __init__(self, shape: FusionShape, makers: Sequence[Callable[[FusionShape], Fusion]]):
         super().__init__(shape)
-        fusions = [make(shape) for make in makers]
+        fusions: list[Fusion] = []
+        for make in makers:
+            appended = sum(fusion.output_channels for fusion in fusions)
+            fusions.append(make(dataclasses.replace(shape, appended_channels=appended)))
         self.parts = nn.ModuleList(fusions)
         self.input_channels = sum(fusion.input_channels for fusion in fusions)
         self.output_channels = sum(fusion.output_channels for fusion in fusions)
+        self.head_channels = max(fusion.head_channels for fusion in fusions)  # at most one acts at HEAD
 
     def fusions(self) -> Iterator[Fusion]:
         """The parts, in the order in which they act."""

@@ -7,15 +7,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
-from pixelbayes.models.fusion.base import Fusion, FusionShape
+from pixelbayes.models.fusion.base import Fusion, FusionShape, NoFusion
 from pixelbayes.models.fusion.block import AdaLN, AfterBlock, BeforeBlock, CrossAttention, FiLM, GateAdd
 from pixelbayes.models.fusion.composition import Composition
 from pixelbayes.models.fusion.input import ChannelConcat, InputAdd, InputConcat, OneHotMap
-from pixelbayes.models.fusion.single_site import Bottleneck, OutputAdd, OutputConcat, StemAdd
+from pixelbayes.models.fusion.single_site import Bottleneck, ClassHead, OutputAdd, OutputConcat, StemAdd
 from pixelbayes.utils.errors import InputError
 
 FUSIONS: dict[str, type[Fusion]] = {
-    "none": Fusion,  # unconditional: ignores the label
+    "none": NoFusion,
     "input-add": InputAdd,
     "input-concat": InputConcat,
     "channel-concat": ChannelConcat,
@@ -30,9 +30,11 @@ FUSIONS: dict[str, type[Fusion]] = {
     "bottleneck": Bottleneck,
     "output-add": OutputAdd,
     "output-concat": OutputConcat,
+    "class-head": ClassHead,
 }
 
 Maker = Callable[[FusionShape], Fusion]
+PartMaker = Any  # a partial of a class of FUSIONS
 
 
 def fusion_maker(names: str | Sequence[str], *more: Maker) -> Maker:
@@ -46,15 +48,28 @@ def fusion_maker(names: str | Sequence[str], *more: Maker) -> Maker:
     Raises:
         InputError: If a name or an option is unknown; the message suggests the closest known one.
     """
-    parts = [part for name in ([names] if isinstance(names, str) else names) for part in name.split("+")]
-    makers = [_part_maker(part.strip()) for part in parts]
+    makers: list[Maker] = list(_part_makers(names))
     if not makers:
         raise InputError(f"fusion is empty, expected one or more of: {', '.join(FUSIONS)}")
+    if any(maker.func is ClassHead for maker in _part_makers(names)[:-1]):
+        raise InputError(
+            f"fusion is {names!r}, but class-head produces the input of the last layer; name it once, last"
+        )
     makers += more
     return makers[0] if len(makers) == 1 else partial(Composition, makers=makers)
 
 
-def _part_maker(part: str) -> Maker:
+def is_late(names: str | Sequence[str]) -> bool:
+    """Whether a fusion acts at OUTPUT and HEAD only; arguments and errors as in `fusion_maker`."""
+    return all(maker.func.is_late for maker in _part_makers(names))
+
+
+def _part_makers(names: str | Sequence[str]) -> list[PartMaker]:
+    parts = [part for name in ([names] if isinstance(names, str) else names) for part in name.split("+")]
+    return [_part_maker(part.strip()) for part in parts]
+
+
+def _part_maker(part: str) -> PartMaker:
     name, _, text = part.partition(":")
     if name not in FUSIONS:
         raise InputError(f"fusion is {name!r}; {_nearest(name, FUSIONS)}")

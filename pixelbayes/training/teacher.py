@@ -1,0 +1,49 @@
+"""Knowledge distillation: soft labels from dedicated classifiers."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.images.pixels import to_x
+from pixelbayes.images.views import HFLIP, apply_view
+from pixelbayes.models.fusion import NO_LABEL
+
+
+class Teacher:
+    """Turns labels into targets between the label and the opinion of one or several dedicated classifiers.
+
+        target = (1 - w) one-hot(label) + w softmax(mean logits)
+
+    Hinton et al. (2015), Distilling the knowledge in a neural network, https://arxiv.org/abs/1503.02531. The mean is
+    over the classifiers and over both horizontal flips of the image. The target of an image without a label is the
+    softmax alone.
+
+    Args:
+        classifiers: One or more, of the same classes and image shape.
+        weight: w.
+    """
+
+    def __init__(self, classifiers: Sequence[TrainedResNet], weight: float):
+        self.networks = [trained.network for trained in classifiers]
+        self.num_classes = len(classifiers[0].class_names)
+        self.levels = classifiers[0].image_shape.levels
+        self.weight = weight
+
+    def to(self, device: torch.device) -> None:
+        """Moves the classifiers to a device."""
+        for network in self.networks:
+            network.to(device)
+
+    @torch.no_grad()
+    def targets(self, pixels: Tensor, label: Tensor) -> Tensor:
+        """Target probabilities, (B, Y), of images, uint8 levels (B, C, H, W), with labels int64 (B,)."""
+        x = to_x(pixels, self.levels, torch.float32)
+        flipped = apply_view(x, torch.full_like(label, HFLIP))
+        logits = torch.stack([network(images) for network in self.networks for images in (x, flipped)])
+        soft = logits.float().mean(dim=0).softmax(dim=1)
+        labelled = (label != NO_LABEL)[:, None]
+        hard = torch.where(labelled, one_hot(label.clamp(min=0), self.num_classes), soft)
+        return torch.lerp(hard, soft, self.weight)
