@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import yaml
@@ -12,15 +12,11 @@ import yaml
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
 from pixelbayes.images.pixels import to_x
-from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.models.fusion import Composition
 from pixelbayes.models.pixelcnn import Architecture, PixelCNN, PixelCNNConfig
 from pixelbayes.training import OptimizationConfig, TrainingConfig
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import InputError
-
-if TYPE_CHECKING:
-    from pixelbayes.training.teacher import Teacher
 
 ORDER = ("data", "augmentation", "model", "training", "seed")  # of the parts of a config in YAML
 
@@ -102,38 +98,6 @@ def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:
     if config.training.init_from:
         _load_initial_weights(network, config.training.init_from, data)
     return network
-
-
-def load_teacher(config: TrainingConfig, data: ImageData) -> "Teacher | None":
-    """The teacher of a config; None if it names no classifier.
-
-    Raises:
-        InputError: If a classifier has other classes, or takes other images, than the data.
-    """
-    if not config.teacher:
-        return None
-    from pixelbayes.training.teacher import Teacher
-
-    classifiers = [checkpoint.load_classifier(run) for run in config.teacher]
-    expected = {"classes": data.class_names, "preprocessing": data.preprocessing}
-    for run, classifier in zip(config.teacher, classifiers, strict=True):
-        found = {"classes": classifier.class_names, "preprocessing": classifier.preprocessing}
-        for name, value in expected.items():
-            if found[name] != value:
-                raise InputError(
-                    f"teacher {run}: its {name} are {_phrase(found[name])}, but those of the run are {_phrase(value)}; "
-                    "train a classifier on the same data with `pixelbayes baseline`"
-                )
-    return Teacher(classifiers, config.teacher_weight)
-
-
-def _phrase(value: object) -> str:
-    if isinstance(value, Preprocessing):
-        shape = value.image_shape
-        size = f"{shape.height} x {shape.width}, {shape.channels} channels, {shape.levels} levels"
-        return f"{size}, resized by {value.resize}"
-    assert isinstance(value, tuple)
-    return ", ".join(value)
 
 
 def _load_initial_weights(network: PixelCNN, init_from: str, data: ImageData) -> None:

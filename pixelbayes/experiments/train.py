@@ -11,10 +11,11 @@ from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.data import ImageData, load_data
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, calibrate
 from pixelbayes.experiments.claim import augmented_examples, command_line, run_facts, start_run
-from pixelbayes.experiments.config import ExperimentConfig, build_network, load_teacher
+from pixelbayes.experiments.config import ExperimentConfig, build_network
 from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluation_folder
 from pixelbayes.experiments.measure import measure_split
 from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
+from pixelbayes.experiments.teacher import AUTO, make_teacher, untrained_teacher
 from pixelbayes.inference import SamplingConfig, ScoringConfig, sample_classes
 from pixelbayes.report.results import write_results
 from pixelbayes.utils.devices import is_first_process, pick_device
@@ -75,7 +76,7 @@ def train(
         data,
         config.seed,
         augmentation=config.augmentation,
-        teacher=load_teacher(config.training, data),
+        teacher=make_teacher(config, run, data),
     )
     provenance = Provenance(command=command_line(), config=config.as_plain())
     history = fit(module, run, provenance, _quality_check(config, data))
@@ -111,7 +112,10 @@ def dry_run(config: ExperimentConfig) -> dict[str, str]:
     from pixelbayes.training.estimate import estimate
 
     data = load_data(config.data)
-    return estimate(build_network(config, data), config.training, data, load_teacher(config.training, data))
+    cost = estimate(build_network(config, data), config.training, data, untrained_teacher(config, data))
+    if AUTO in config.training.teacher:
+        cost["teacher"] = "a dedicated classifier is trained first; its time is not included"
+    return cost
 
 
 def _calibrated(run: Path, trained: TrainedPixelCNN, data: ImageData, config: ExperimentConfig) -> TrainedPixelCNN:

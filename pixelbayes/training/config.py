@@ -28,7 +28,8 @@ class TrainingConfig(OptimizationConfig):
     auxiliary_weight: float = 0.3
     """weight of the cross-entropy of the auxiliary head, if the network has one"""
     teacher: tuple[str, ...] = ()
-    """runs or weights files of dedicated classifiers, whose soft labels join the classification terms"""
+    """runs or weights files of dedicated classifiers, whose soft labels join the classification terms, or auto, which
+    trains one first"""
     teacher_weight: float = 0.7
     """weight of the soft labels in the targets of the classification terms, 0 to 1; the labels have the rest"""
     clean_likelihood: bool = False

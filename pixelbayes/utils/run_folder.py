@@ -27,6 +27,11 @@ class RunFolder:
         return self.path / "last.safetensors"
 
     @property
+    def teacher(self) -> Path:
+        """The run folder of the dedicated classifier that was trained for this run."""
+        return self.path / "teacher"
+
+    @property
     def resume(self) -> Path:
         """The training state to resume from."""
         return self.path / "resume.ckpt"

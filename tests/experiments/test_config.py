@@ -8,16 +8,13 @@ from networks import random_images, randomised, tiny_model
 from runs import CLASSES, tiny_images
 
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.checkpoints.trained import TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.data import AugmentationConfig
 from pixelbayes.experiments import ExperimentConfig, build_network
-from pixelbayes.experiments.config import load_teacher
 from pixelbayes.images.pixels import to_x
 from pixelbayes.images.preprocessing import Preprocessing
-from pixelbayes.images.shape import ImageShape
 from pixelbayes.models.fusion import Condition
 from pixelbayes.models.pixelcnn import Architecture
-from pixelbayes.models.resnet import ResNet, ResNetConfig
 from pixelbayes.training import TrainingConfig
 from pixelbayes.utils.errors import InputError
 
@@ -27,18 +24,6 @@ PREPROCESSING = Preprocessing(image_shape=tiny_model().config.image_shape)
 def save(network, class_names, folder):
     trained = TrainedPixelCNN(network=network, class_names=class_names, preprocessing=PREPROCESSING, prior=(1 / 3,) * 3)
     checkpoint.save(trained, folder / "before.safetensors")
-
-
-def save_classifier(path, classes=("cat", "dog", "owl"), size=(8, 12), levels=5):
-    shape = ImageShape(height=size[0], width=size[1], levels=levels)
-    network = ResNet(ResNetConfig(widths=(4,), blocks=(1,), num_classes=len(classes), image_shape=shape))
-    trained = TrainedResNet(
-        network=network,
-        class_names=classes,
-        preprocessing=Preprocessing(image_shape=shape),
-        prior=(1 / len(classes),) * len(classes),
-    )
-    checkpoint.save(trained, path)
 
 
 def save_randomised(folder, fusion="film", **changes):
@@ -121,27 +106,6 @@ def test_a_teacher_needs_a_term_of_the_loss_that_uses_it():
     ExperimentConfig(training=TrainingConfig(teacher=("runs/cnn",), classification_weight=1.0))
     late = Architecture(fusion="class-head", evidence_channels=8, auxiliary_head=True)
     ExperimentConfig(model=late, training=TrainingConfig(teacher=("runs/cnn",)))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"classes": ("cat", "dog")}, "its classes are cat, dog, but those of the run are cat, dog, owl"),
-        ({"levels": 8}, "8 levels, resized by crop, but those of the run are 8 x 12, 3 channels, 5 levels"),
-        ({"size": (8, 8)}, "its preprocessing are 8 x 8, 3 channels, 5 levels, resized by crop, but those of the run"),
-    ],
-)
-def test_a_teacher_of_other_classes_or_images_is_refused_and_one_of_the_same_makes_targets(changes, message, tmp_path):
-    data = tiny_images()
-    for name, options in (("same", {}), ("other", changes)):
-        save_classifier(tmp_path / name, **options)
-    config = TrainingConfig(teacher=(str(tmp_path / "same"),), classification_weight=1.0, teacher_weight=0.5)
-    teacher = load_teacher(config, data)
-    train = data.split("train")
-    assert teacher.targets(train.pixels, train.labels).shape == (10, 3)
-    both = replace(config, teacher=(str(tmp_path / "same"), str(tmp_path / "other")))
-    with pytest.raises(InputError, match=rf"^teacher .*other: .*{message}"):
-        load_teacher(both, data)
 
 
 def test_the_initial_weights_are_a_function_of_the_seed():
