@@ -24,7 +24,7 @@ WIDTH = 118
 # the fields that people set first, by their short names
 COMMON = ("data", "image_size", "fusion", "num_filters", "epochs", "batch_size", "learning_rate", "seed", "device")
 
-PLACEHOLDERS = {"image_size": "H W", "data": "SOURCE", "fusion": "NAME", "init_from": "RUN"}
+PLACEHOLDERS = {"image_size": "H W", "data": "SOURCE", "fusion": "NAME", "init_from": "RUN", "teacher": "RUN"}
 
 
 def field_types(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, Any]:
