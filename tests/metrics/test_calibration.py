@@ -107,11 +107,11 @@ def test_a_far_overconfident_posterior_is_rejected():
     assert found.rejected
 
 
-def test_the_interval_of_a_calibrated_posteriors_error_begins_at_zero():
+def test_the_interval_of_a_calibrated_posteriors_error_begins_at_zero_for_most_labels_drawn_from_it():
     log_p, _ = random_posterior()
-    found = Calibration.of(log_p, labels_from(log_p, 0))
-    assert found.ece > 0.02
-    assert found.ece_interval[0] == 0
+    found = [Calibration.of(log_p, labels_from(log_p, seed)) for seed in range(40)]
+    assert all(each.ece > 0.02 for each in found)  # so the percentile interval would never begin at zero
+    assert sum(each.ece_interval[0] == 0 for each in found) > 16  # about 24
 
 
 def test_for_many_images_the_interval_of_a_mean_is_that_of_the_normal_distribution():
