@@ -24,6 +24,7 @@ def sample(arguments: list[str]) -> None:
         (
             "sample food-and-fur --label koala --num-samples 16 --out koalas",
             "sample runs/pets --complete photo.jpg --keep-rows 16 --out completed",
+            "sample food-and-fur --accept 0.2 --out best",
         ),
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
@@ -50,6 +51,21 @@ def sample(arguments: list[str]) -> None:
     kept.add_argument("--keep-rows", type=int, metavar="N", help="keep the first N rows of it")
     kept.add_argument("--keep-pixels", type=int, metavar="N", help="keep the first N pixels of it, row by row")
     parser.add_argument(
+        "--accept",
+        type=float,
+        metavar="RATE",
+        help="keep the best share of the draws of each class, judged by the posterior of the class",
+    )
+    parser.add_argument(
+        "--judge", default="", metavar="RUN", help="dedicated classifier that judges the draws (default: RUN itself)"
+    )
+    parser.add_argument(
+        "--max-draws",
+        type=int,
+        metavar="K",
+        help="draws of a sample, at most; the last one is kept (default: so many that 99 of 100 samples are accepted)",
+    )
+    parser.add_argument(
         "--reference", action="store_true", help="use the reference sampler, which runs the network for every pixel"
     )
     parser.add_argument(
@@ -62,6 +78,10 @@ def sample(arguments: list[str]) -> None:
     if (options.complete is None) != (options.keep_rows is None and options.keep_pixels is None):
         parser.error("--complete IMAGE needs one of --keep-rows N and --keep-pixels N, and they need it")
     check_count("num-samples", options.num_samples)
+    if options.accept is None and (options.judge or options.max_draws is not None):
+        parser.error("--judge RUN and --max-draws K need --accept RATE")
+    if options.accept is not None and options.complete is not None:
+        parser.error("--accept RATE and --complete IMAGE exclude each other")
 
     from pixelbayes import experiments
     from pixelbayes.inference import SamplingConfig
@@ -74,6 +94,9 @@ def sample(arguments: list[str]) -> None:
         reference=options.reference,
         compile=options.compile,
     )
+    acceptance = None
+    if options.accept is not None:
+        acceptance = experiments.AcceptanceConfig(rate=options.accept, judge=options.judge, max_draws=options.max_draws)
     out = run_folder(options, "samples")
     files = experiments.sample(
         options.run,
@@ -83,9 +106,12 @@ def sample(arguments: list[str]) -> None:
         complete=options.complete,
         keep_rows=options.keep_rows,
         keep_pixels=options.keep_pixels,
+        acceptance=acceptance,
         device=options.device,
     )
     print(f"{len(files)} images in {out}")
+    if acceptance:
+        print(experiments.acceptance_line(out))
 
 
 def classify(arguments: list[str]) -> None:

@@ -21,6 +21,7 @@ def sample_images(
     index: Tensor,
     config: SamplingConfig = DEFAULT_SAMPLING,
     *,
+    step: int = 0,
     prefix: Prefix | None = None,
     track: Tracker = no_progress,
 ) -> Tensor:
@@ -31,6 +32,7 @@ def sample_images(
         label: int64 (N,), 0 .. Y-1 or NO_LABEL.
         index: int64 (N,), index of each image among the samples of its class; below 2^32.
         config: How to draw them; its `count` is not used.
+        step: As in `sampling_noise`.
         prefix: Known pixels of one image, the same for all samples.
         track: Wraps the loop over the rows of all batches, to show progress.
 
@@ -56,10 +58,10 @@ def sample_images(
     else:
         draw = CachedSampler(network, size, replace(config, compile=compiled))
     rows = iter(track(range(batches * height)))
-    parts = [
-        draw(label[some], sampling_noise(network, config.seed, stream[some]), prefix=prefix, track=_counted_by(rows))
-        for some in torch.split(filled, size)
-    ]
+    parts = []
+    for some in torch.split(filled, size):
+        noise = sampling_noise(network, config.seed, stream[some], step)
+        parts.append(draw(label[some], noise, prefix=prefix, track=_counted_by(rows)))
     next(rows, None)  # ends the progress bar
     return torch.cat(parts)[: len(label)].cpu()
 
