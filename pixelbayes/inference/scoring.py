@@ -128,7 +128,7 @@ class Scorer:
         images, classes = self.chunk(x.device, num_classes)
         label = torch.arange(num_classes, device=x.device)
         conditions = torch.stack((label, torch.full_like(label, view)), dim=1)  # (Y, 2)
-        function = self._each
+        function: Callable[[Tensor, Tensor], Tensor] = self._each
         if visible is not None:  # the mask is passed as one more channel of the images
             function, x = self._each_masked, torch.cat((x, visible.to(x).expand(len(x), -1, -1, -1)), dim=1)
         parts = [
@@ -151,15 +151,12 @@ class Scorer:
         params = self.network(x.to(self.network.to_params.bias.dtype), label)
         return self.network.likelihood(params).log_prob(x).sum(dim=(1, 2))
 
-    def _each(self, x: Tensor, conditions: Tensor) -> Tensor:
-        return self._scores(x, conditions)
-
-    def _each_masked(self, x: Tensor, conditions: Tensor) -> Tensor:
-        return self._scores(x[:, :-1], conditions, visible=x[:, -1:])
-
-    def _scores(self, x: Tensor, conditions: Tensor, visible: Tensor | None = None) -> Tensor:
+    def _each(self, x: Tensor, conditions: Tensor, visible: Tensor | None = None) -> Tensor:
         label, view = conditions.unbind(1)  # the view is the same for all
         return score_classes(self.network, x, label, view[:1].expand(len(x)), visible=visible).log_prob
+
+    def _each_masked(self, x: Tensor, conditions: Tensor) -> Tensor:
+        return self._each(x[:, :-1], conditions, x[:, -1:])
 
     def _run(
         self, function: Callable[[Tensor, Tensor], Tensor], x: Tensor, label: Tensor, images: int, labels: int

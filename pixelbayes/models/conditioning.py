@@ -23,7 +23,7 @@ class ConditioningPoint(Enum):
     RESIDUAL = "the residual that a block is about to add, (B, F, h, w)"
     AFTER_BLOCK = "the output of a block, (B, F, h, w)"
     OUTPUT = "the output of the last block, before its ELU, (B, F, H, W)"
-    HEAD = "the input of the last layer: OUTPUT after its ELU, then the pooled evidence, (B, F + P, H, W)"
+    HEAD = "the input of the last layer: OUTPUT after its ELU, then the pooled evidence, (B, F + R, H, W)"
 
 
 class Site(NamedTuple):

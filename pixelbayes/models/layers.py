@@ -193,7 +193,7 @@ class EvidencePooling(nn.Module):
 
     Args:
         num_filters: F.
-        channels: P, channels of the result.
+        channels: R, channels of the result.
         weight_norm: As in `Conv2d`.
     """
 
@@ -204,7 +204,7 @@ class EvidencePooling(nn.Module):
         self.project = Conv2d(num_filters, channels, weight_norm=weight_norm)
 
     def forward(self, h: Tensor) -> Tensor:
-        """(B, F, H, W) -> (B, P, H, W)."""
+        """(B, F, H, W) -> (B, R, H, W)."""
         terms = F.silu(self.project(h))
         flat = terms.flatten(2)
         flat = flat.to(torch.promote_types(flat.dtype, torch.float32))  # half precision cannot add a thousand terms

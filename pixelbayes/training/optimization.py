@@ -32,7 +32,7 @@ class OptimizationConfig:
     learning_rate: float = 1e-3
     """peak learning rate, above 0"""
     weight_decay: float = 0.0
-    """decoupled weight decay of adamw, at least 0"""
+    """decoupled weight decay of adamw, also of what muon leaves to it, at least 0"""
     muon_learning_rate: float = 0.02
     """peak learning rate of the convolutions with muon, above 0"""
     muon_weight_decay: float = 0.1
@@ -59,8 +59,8 @@ class OptimizationConfig:
     """logger of the metrics, in addition to history.csv"""
 
     def __post_init__(self) -> None:
-        at_least_0 = ("max_seconds", "warmup_steps", "weight_decay", "muon_weight_decay", "gradient_clip")
-        check_fields(self, ("checkpoint_minutes",), lambda minutes: minutes >= 0, "0 or more")
+        decays = ("weight_decay", "muon_weight_decay")
+        at_least_0 = ("max_seconds", "warmup_steps", "gradient_clip", "checkpoint_minutes", *decays)
         check_fields(self, ("epochs", "batch_size"), lambda n: n >= 1, "at least 1")
         check_fields(self, at_least_0, lambda n: n >= 0, "0 or more")
         check_fields(self, ("learning_rate", "muon_learning_rate"), lambda rate: rate > 0, "a number above 0")

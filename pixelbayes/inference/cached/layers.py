@@ -158,7 +158,7 @@ class RunningEvidence(nn.Module):
         self.count.zero_()
 
     def forward(self, h: Tensor) -> Tensor:
-        """The pooled evidence at this pixel, (B, F, 1, 1) -> (B, P, 1, 1); every pixel is passed once, in order."""
+        """The pooled evidence at this pixel, (B, F, 1, 1) -> (B, R, 1, 1); every pixel is passed once, in order."""
         self.total.add_(F.silu(self.project(h)))
         self.count.add_(1)
         return self.total * (self.scale / self.count)

@@ -66,7 +66,7 @@ class FusionShape:
     weight_norm: bool = True
     """whether convolutions are weight-normalised"""
     evidence_channels: int = 0
-    """P, channels of the pooled evidence, the last ones at HEAD"""
+    """R, channels of the pooled evidence, the last ones at HEAD"""
     appended_channels: int = 0
     """channels at HEAD that other fusions append at OUTPUT"""
 

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 from pixelbayes.models.fusion.base import Fusion, FusionShape, NoFusion
 from pixelbayes.models.fusion.block import AdaLN, AfterBlock, BeforeBlock, CrossAttention, FiLM, GateAdd
@@ -34,7 +34,6 @@ FUSIONS: dict[str, type[Fusion]] = {
 }
 
 Maker = Callable[[FusionShape], Fusion]
-PartMaker = Any  # a partial of a class of FUSIONS
 
 
 def fusion_maker(names: str | Sequence[str], *more: Maker) -> Maker:
@@ -48,28 +47,28 @@ def fusion_maker(names: str | Sequence[str], *more: Maker) -> Maker:
     Raises:
         InputError: If a name or an option is unknown; the message suggests the closest known one.
     """
-    makers: list[Maker] = list(_part_makers(names))
-    if not makers:
+    parts = _part_makers(names)
+    if not parts:
         raise InputError(f"fusion is empty, expected one or more of: {', '.join(FUSIONS)}")
-    if any(maker.func is ClassHead for maker in _part_makers(names)[:-1]):
+    if any(part.func is ClassHead for part in parts[:-1]):
         raise InputError(
             f"fusion is {names!r}, but class-head produces the input of the last layer; name it once, last"
         )
-    makers += more
+    makers: list[Maker] = [*parts, *more]
     return makers[0] if len(makers) == 1 else partial(Composition, makers=makers)
 
 
 def is_late(names: str | Sequence[str]) -> bool:
     """Whether a fusion acts at OUTPUT and HEAD only; arguments and errors as in `fusion_maker`."""
-    return all(maker.func.is_late for maker in _part_makers(names))
+    return all(cast(type[Fusion], part.func).is_late for part in _part_makers(names))
 
 
-def _part_makers(names: str | Sequence[str]) -> list[PartMaker]:
+def _part_makers(names: str | Sequence[str]) -> list[partial[Fusion]]:
     parts = [part for name in ([names] if isinstance(names, str) else names) for part in name.split("+")]
     return [_part_maker(part.strip()) for part in parts]
 
 
-def _part_maker(part: str) -> PartMaker:
+def _part_maker(part: str) -> partial[Fusion]:
     name, _, text = part.partition(":")
     if name not in FUSIONS:
         raise InputError(f"fusion is {name!r}; {_nearest(name, FUSIONS)}")
