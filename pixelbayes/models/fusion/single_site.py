@@ -69,8 +69,7 @@ class ClassHead(VectorFusion):
 
     with h the input of the last layer and r the pooled evidence among its channels (`EvidencePooling`). Evidence for
     class c, which beta_c reads in e, moves every later pixel's distribution under c. Without evidence pooling e is 0.
-    All classes share everything up to u and e, so scoring them costs far less than one pass each. Gamma is initialised to zero,
-    beta to a standard deviation of 0.3.
+    All classes share everything up to u and e. Gamma is initialised to zero, beta to a standard deviation of 0.3.
 
     Args:
         hidden: Width of the hidden layer.
