@@ -6,16 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.trained import TrainedNetwork, TrainedPixelCNN
 from pixelbayes.data import Split
 from pixelbayes.evaluation.measure import measure
+from pixelbayes.experiments.measure import load_matching_classifier
 from pixelbayes.inference import SamplingConfig
 from pixelbayes.inference.acceptance import AcceptanceRule, AcceptedSamples, fit_acceptance, sample_accepted
 from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.devices import pick_device
-from pixelbayes.utils.errors import InputError, check_fields
+from pixelbayes.utils.errors import check_fields
 from pixelbayes.utils.progress import tracker
 
 
@@ -71,7 +71,11 @@ class Acceptance:
         Raises:
             InputError: If the judge has other classes, or takes other images, than the network.
         """
-        judge = load_judge(trained, config.judge, device=device)
+        judge: TrainedNetwork = trained
+        if config.judge:
+            judge = load_matching_classifier(
+                "judge", config.judge, trained.class_names, trained.preprocessing, device=pick_device(device)
+            )
         rule = fit_acceptance(
             trained.network,
             range(len(trained.class_names)),
@@ -109,23 +113,6 @@ class Acceptance:
             "accepted": int(samples.accepted.sum()),
             "mean_draws": float(samples.draws.double().mean()),
         }
-
-
-def load_judge(trained: TrainedPixelCNN, run: str, *, device: str = "auto") -> TrainedNetwork:
-    """The dedicated classifier of a run, or the network itself if `run` is empty.
-
-    Raises:
-        InputError: If the classifier has other classes, or takes other images, than the network.
-    """
-    if not run:
-        return trained
-    judge = checkpoint.load_classifier(run, pick_device(device))
-    if judge.class_names != trained.class_names:
-        found, expected = ", ".join(judge.class_names), ", ".join(trained.class_names)
-        raise InputError(f"judge {run}: its classes are {found}, but those of the network are {expected}")
-    if judge.image_shape != trained.image_shape:
-        raise InputError(f"judge {run}: it takes {judge.image_shape}, but the network draws {trained.image_shape}")
-    return judge
 
 
 def log_posterior(judge: TrainedNetwork, pixels: Tensor) -> Tensor:

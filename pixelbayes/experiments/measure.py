@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.calibration_record import CalibrationRecord
 from pixelbayes.checkpoints.merging import SPLIT_FIELDS, make_ensemble
-from pixelbayes.checkpoints.trained import Trained
+from pixelbayes.checkpoints.trained import Trained, TrainedResNet
 from pixelbayes.data import DataConfig, ImageData, Split, load_data
 from pixelbayes.evaluation import measure as evaluation
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, check_fit
+from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.inference import ScoringConfig
 from pixelbayes.metrics.ood import auroc, fit_ood_reference, ood_scores
 from pixelbayes.plots import separation
@@ -33,6 +35,40 @@ def load_trained(run: str | Path, members: Sequence[str | Path] = (), *, device:
         return checkpoint.load_any(run, target)
     runs = [run, *members]
     return make_ensemble([checkpoint.load(each, target) for each in runs], [str(each) for each in runs])
+
+
+def load_matching_classifier(
+    role: str, run: str, class_names: Sequence[str], preprocessing: Preprocessing, *, device: str | torch.device = "cpu"
+) -> TrainedResNet:
+    """Loads a dedicated classifier that must have given classes and take given images.
+
+    Args:
+        role: What it is used as, for messages.
+        run: A run folder or a weights file.
+        class_names: The classes, in the order of their labels.
+        preprocessing: Shape and resize of the images.
+        device: The device to load it to.
+
+    Raises:
+        InputError: If there is no such classifier, or it has other classes, or takes other images.
+    """
+    classifier = checkpoint.load_classifier(run, device)
+    for what, found, expected in (
+        ("classes are", ", ".join(classifier.class_names), ", ".join(class_names)),
+        ("images are", _phrase(classifier.preprocessing), _phrase(preprocessing)),
+    ):
+        if found != expected:
+            raise InputError(
+                f"{role} {run}: its {what} {found}, but {expected} are needed; train a classifier on the same data "
+                "with `pixelbayes baseline`"
+            )
+    return classifier
+
+
+def _phrase(preprocessing: Preprocessing) -> str:
+    shape = preprocessing.image_shape
+    size = f"{shape.height} x {shape.width}, {shape.channels} channels, {shape.levels} levels"
+    return f"{size}, resized by {preprocessing.resize}"
 
 
 def data_for(trained: Trained, source: str, image_size: tuple[int, int] | None = None) -> DataConfig:

@@ -4,13 +4,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.checkpoints.trained import TrainedResNet
 from pixelbayes.data import ImageData
 from pixelbayes.experiments.baseline import BaselineConfig, build_resnet, train_baseline
 from pixelbayes.experiments.config import ExperimentConfig
-from pixelbayes.images.preprocessing import Preprocessing
+from pixelbayes.experiments.measure import load_matching_classifier
 from pixelbayes.training import ClassifierTrainingConfig
 from pixelbayes.utils.errors import InputError, InterruptedRunError
 from pixelbayes.utils.run_folder import RunFolder
@@ -92,21 +91,5 @@ def _teacher(names: "list[str] | tuple[str, ...]", weight: float, data: ImageDat
         return None
     from pixelbayes.training.teacher import Teacher
 
-    classifiers = [checkpoint.load_classifier(run) for run in names]
-    for name, classifier in zip(names, classifiers, strict=True):
-        for what, found, expected in (
-            ("classes are", ", ".join(classifier.class_names), ", ".join(data.class_names)),
-            ("images are", _phrase(classifier.preprocessing), _phrase(data.preprocessing)),
-        ):
-            if found != expected:
-                raise InputError(
-                    f"teacher {name}: its {what} {found}, but those of the run are {expected}; train a classifier on "
-                    "the same data with `pixelbayes baseline`"
-                )
+    classifiers = [load_matching_classifier("teacher", name, data.class_names, data.preprocessing) for name in names]
     return Teacher(classifiers, weight)
-
-
-def _phrase(preprocessing: Preprocessing) -> str:
-    shape = preprocessing.image_shape
-    size = f"{shape.height} x {shape.width}, {shape.channels} channels, {shape.levels} levels"
-    return f"{size}, resized by {preprocessing.resize}"

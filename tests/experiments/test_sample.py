@@ -109,7 +109,7 @@ def test_a_dedicated_classifier_judges_draws_if_it_fits(finished_run, pictures, 
     wrong = map(str, (*options[:-1], tmp_path / "other"))
     assert main(["sample", str(finished_run), "--out", str(tmp_path / "none"), *wrong]) == 2
     assert "judge" in (error := " ".join(capsys.readouterr().err.split()))
-    assert "16 levels, but the network draws" in error
+    assert "16 levels, resized by crop, but 6 x 8, 3 channels, 8 levels" in error
     assert not list((tmp_path / "none").glob("*"))
 
 

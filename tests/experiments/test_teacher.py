@@ -40,9 +40,9 @@ def with_teacher(*runs):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": ("cat", "dog")}, "its classes are cat, dog, but those of the run are cat, dog, owl"),
-        ({"levels": 8}, "8 levels, resized by crop, but those of the run are 8 x 12, 3 channels, 5 levels"),
-        ({"size": (8, 8)}, "its images are 8 x 8, 3 channels, 5 levels, resized by crop, but those of the run"),
+        ({"classes": ("cat", "dog")}, "its classes are cat, dog, but cat, dog, owl are needed"),
+        ({"levels": 8}, "8 levels, resized by crop, but 8 x 12, 3 channels, 5 levels"),
+        ({"size": (8, 8)}, "its images are 8 x 8, 3 channels, 5 levels, resized by crop, but 8 x 12"),
     ],
 )
 def test_a_teacher_of_other_classes_or_images_is_refused_and_one_of_the_same_makes_targets(changes, message, tmp_path):
