@@ -167,10 +167,10 @@ def sample_accepted(
     accepted = torch.zeros(len(label), dtype=torch.bool)
     draws = torch.zeros_like(label)
     for draw in track(range(rule.max_draws)):
-        open_ = (~accepted).nonzero().squeeze(1)
-        if len(open_):
-            drawn = sample_images(network, label[open_], index[open_], config, step=FIRST_STEP + draw)
-            pixels[open_] = drawn
-            accepted[open_] = rule.accepts(judge(drawn), label[open_])
-            draws[open_] += 1
+        remaining = (~accepted).nonzero().squeeze(1)
+        if len(remaining):
+            drawn = sample_images(network, label[remaining], index[remaining], config, step=FIRST_STEP + draw)
+            pixels[remaining] = drawn
+            accepted[remaining] = rule.accepts(judge(drawn), label[remaining])
+            draws[remaining] += 1
     return AcceptedSamples(pixels, accepted, draws)

@@ -13,7 +13,7 @@ from pixelbayes.models.fusion import NO_LABEL
 
 
 class Teacher:
-    """Turns labels into targets between the label and the opinion of one or several dedicated classifiers.
+    """Turns labels into targets between the label and the prediction of one or several classifiers.
 
         target = (1 - w) one-hot(label) + w softmax(mean logits)
 

@@ -3,8 +3,15 @@ import torch
 from networks import every_image, randomised, tiny_model
 
 from pixelbayes.images.pixels import to_pixels
-from pixelbayes.inference import SamplingConfig
-from pixelbayes.inference.acceptance import AcceptanceRule, draws_for, fit_acceptance, log_odds, sample_accepted
+from pixelbayes.inference import SamplingConfig, sample_images
+from pixelbayes.inference.acceptance import (
+    PILOT_STEPS,
+    AcceptanceRule,
+    draws_for,
+    fit_acceptance,
+    log_odds,
+    sample_accepted,
+)
 
 CONFIG = {"image_size": (1, 2), "channels": 1, "levels": 3, "num_classes": 2}  # nine images
 
@@ -85,6 +92,14 @@ def test_the_thresholds_accept_the_rate_and_the_share_is_measured_on_other_draws
 
     rule = fit_acceptance(network, (0, 1), judge, 0.25, SamplingConfig(seed=5))
     assert rule.pilot == 100
+    pilots = torch.arange(2).repeat_interleave(100), torch.arange(100).repeat(2)
+    fixing, measuring = (
+        rule.accepts(judge(sample_images(network, *pilots, SamplingConfig(seed=5), step=step)), pilots[0]).view(2, 100)
+        for step in PILOT_STEPS
+    )
+    assert all(25 <= count <= 29 for count in fixing.sum(dim=1).tolist())  # a few draws are as good as the threshold
+    assert rule.acceptance == pytest.approx(measuring.double().mean(dim=1).tolist())
+    assert not torch.equal(fixing.sum(dim=1), measuring.sum(dim=1))
     label, index = torch.arange(2).repeat_interleave(2000), torch.arange(2000).repeat(2)
     once = AcceptanceRule(rate=1.0, max_draws=1, threshold=rule.threshold, acceptance=(1.0, 1.0), pilot=1)
     drawn = sample_accepted(network, label, index, judge, once, SamplingConfig(batch_size=4000))

@@ -107,7 +107,7 @@ def test_a_far_overconfident_posterior_is_rejected():
     assert found.rejected
 
 
-def test_the_interval_of_a_calibrated_posteriors_error_begins_at_zero_for_most_labels_drawn_from_it():
+def test_the_interval_of_a_calibrated_posteriors_error_begins_at_zero_for_many_labels_drawn_from_it():
     log_p, _ = random_posterior()
     found = [Calibration.of(log_p, labels_from(log_p, seed)) for seed in range(40)]
     assert all(each.ece > 0.02 for each in found)  # so the percentile interval would never begin at zero

@@ -67,7 +67,7 @@ def test_muon_takes_the_convolutions_that_are_large_enough_except_the_last_layer
     assert not chosen & rest
     assert chosen | rest == {id(weight) for weight in network.parameters()}
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, Conv2d)}
-    # the first convolutions of the colours above and to the left have 4 x 3 and 4 x 2 columns
+    # the kernels 1 x 3 and 2 x 1 of four input channels have 12 and 8 columns
     assert {name for name, layer in layers.items() if id(layer.v) not in chosen} == {
         "to_params",
         "stem_above",

@@ -220,7 +220,7 @@ class VectorFusion(Fusion):
 def add(h: Tensor, feature: Tensor) -> Tensor:
     """Adds a vector (B, n, 1, 1) or a map to the first n channels; channels that a fusion appended are unchanged."""
     first, appended = h.tensor_split([feature.shape[1]], dim=1)
-    return torch.cat((first + feature, appended), dim=1)
+    return torch.cat((first + feature, appended), dim=1) if appended.shape[1] else first + feature
 
 
 def append(h: Tensor, feature: Tensor) -> Tensor:
