@@ -24,7 +24,6 @@ def sample(arguments: list[str]) -> None:
         (
             "sample food-and-fur --label koala --num-samples 16 --out koalas",
             "sample runs/pets --complete photo.jpg --keep-rows 16 --out completed",
-            "sample food-and-fur --accept 0.2 --out best",
         ),
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
