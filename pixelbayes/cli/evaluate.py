@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from pixelbayes.cli.options import (
     IMAGES_HELP,
     RUN_HELP,
+    acceptance_of,
+    add_acceptance,
     add_data,
     add_device,
     add_features,
@@ -78,6 +80,7 @@ def evaluate(arguments: list[str]) -> None:
     config = experiments.EvaluationConfig(
         scoring=scoring_of(options),
         samples=_samples(options),
+        acceptance=acceptance_of(options),
         features=features_of(options),
         ood_data=options.ood_data,
         ood_split=options.ood_split,
@@ -210,6 +213,7 @@ def _add_samples(parser: "Parser") -> None:
     parser.add_argument(
         "--guidance", type=float, default=0.0, metavar="W", help="classifier-free guidance (default: %(default)s)"
     )
+    add_acceptance(parser)
     add_features(parser)
 
 

@@ -9,7 +9,7 @@ from pixelbayes.utils.errors import InputError
 
 if TYPE_CHECKING:  # these modules import PyTorch or jsonargparse, which take seconds
     from pixelbayes.cli.parser import Parser
-    from pixelbayes.experiments import FeatureConfig
+    from pixelbayes.experiments import AcceptanceConfig, FeatureConfig
     from pixelbayes.experiments.config import ExperimentConfig, RunConfig
     from pixelbayes.inference import ScoringConfig
 
@@ -84,6 +84,36 @@ def scoring_of(options: Namespace) -> "ScoringConfig":
 
     reference = getattr(options, "reference", False)
     return ScoringConfig(views=options.views, masks=options.masks, combine=options.combine, reference=reference)
+
+
+def add_acceptance(parser: "Parser") -> None:
+    """Options of sampling with acceptance."""
+    parser.add_argument(
+        "--accept",
+        type=float,
+        metavar="RATE",
+        help="keep the best share of the draws of each class, judged by the posterior of the class",
+    )
+    parser.add_argument(
+        "--judge", default="", metavar="RUN", help="dedicated classifier that judges the draws (default: RUN itself)"
+    )
+    parser.add_argument(
+        "--max-draws",
+        type=int,
+        metavar="K",
+        help="draws of a sample, at most; the last one is kept (default: so many that 99 of 100 samples are accepted)",
+    )
+
+
+def acceptance_of(options: Namespace) -> "AcceptanceConfig | None":
+    """The config of the options of `add_acceptance`; None without `--accept`."""
+    from pixelbayes.experiments import AcceptanceConfig
+
+    if options.accept is not None:
+        return AcceptanceConfig(rate=options.accept, judge=options.judge, max_draws=options.max_draws)
+    if options.judge or options.max_draws is not None:
+        raise InputError("--judge RUN and --max-draws K need --accept RATE")
+    return None
 
 
 def check_count(option: str, count: int, least: int = 1) -> None:
@@ -241,6 +271,10 @@ def show_quality(quality: Mapping[str, Any]) -> None:
             distances = (found["reason"], "")
         table.add_row(name, str(found["n"]), *distances, "" if share is None else f"{share:.2f}")
     Console().print(table)
+    if acceptance := quality.get("acceptance"):
+        from pixelbayes.experiments import acceptance_line
+
+        print(acceptance_line(acceptance))
     if memorization := quality["memorization"]:
         print(f"copies of training images: {quality['copies']} of {quality['n']} samples")
         if (share := memorization["pixels"]["share_below"]) is not None:

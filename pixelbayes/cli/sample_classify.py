@@ -6,6 +6,8 @@ from pathlib import Path
 from pixelbayes.cli.options import (
     IMAGES_HELP,
     RUN_HELP,
+    acceptance_of,
+    add_acceptance,
     add_device,
     add_scoring,
     check_count,
@@ -49,21 +51,7 @@ def sample(arguments: list[str]) -> None:
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument("--keep-rows", type=int, metavar="N", help="keep the first N rows of it")
     kept.add_argument("--keep-pixels", type=int, metavar="N", help="keep the first N pixels of it, row by row")
-    parser.add_argument(
-        "--accept",
-        type=float,
-        metavar="RATE",
-        help="keep the best share of the draws of each class, judged by the posterior of the class",
-    )
-    parser.add_argument(
-        "--judge", default="", metavar="RUN", help="dedicated classifier that judges the draws (default: RUN itself)"
-    )
-    parser.add_argument(
-        "--max-draws",
-        type=int,
-        metavar="K",
-        help="draws of a sample, at most; the last one is kept (default: so many that 99 of 100 samples are accepted)",
-    )
+    add_acceptance(parser)
     parser.add_argument(
         "--reference", action="store_true", help="use the reference sampler, which runs the network for every pixel"
     )
@@ -77,12 +65,13 @@ def sample(arguments: list[str]) -> None:
     if (options.complete is None) != (options.keep_rows is None and options.keep_pixels is None):
         parser.error("--complete IMAGE needs one of --keep-rows N and --keep-pixels N, and they need it")
     check_count("num-samples", options.num_samples)
-    if options.accept is None and (options.judge or options.max_draws is not None):
-        parser.error("--judge RUN and --max-draws K need --accept RATE")
     if options.accept is not None and options.complete is not None:
         parser.error("--accept RATE and --complete IMAGE exclude each other")
 
+    import json
+
     from pixelbayes import experiments
+    from pixelbayes.experiments.sample import ACCEPTANCE_FILE
     from pixelbayes.inference import SamplingConfig
 
     config = SamplingConfig(
@@ -93,9 +82,7 @@ def sample(arguments: list[str]) -> None:
         reference=options.reference,
         compile=options.compile,
     )
-    acceptance = None
-    if options.accept is not None:
-        acceptance = experiments.AcceptanceConfig(rate=options.accept, judge=options.judge, max_draws=options.max_draws)
+    acceptance = acceptance_of(options)
     out = run_folder(options, "samples")
     files = experiments.sample(
         options.run,
@@ -110,7 +97,8 @@ def sample(arguments: list[str]) -> None:
     )
     print(f"{len(files)} images in {out}")
     if acceptance:
-        print(experiments.acceptance_line(out))
+        found = json.loads((out / ACCEPTANCE_FILE).read_text(encoding="utf-8"))
+        print(experiments.acceptance_line(found))
 
 
 def classify(arguments: list[str]) -> None:

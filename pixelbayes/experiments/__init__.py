@@ -1,11 +1,11 @@
 """Experiments: the path from a config to results, which the command line and the tests use too."""
 
-from pixelbayes.experiments.acceptance import AcceptanceConfig
+from pixelbayes.experiments.acceptance import AcceptanceConfig, acceptance_line
 from pixelbayes.experiments.classify import classify, explain, out_of_distribution
 from pixelbayes.experiments.config import ExperimentConfig, build_network
 from pixelbayes.experiments.evaluate import Evaluation, EvaluationConfig, evaluate, evaluation_folder
 from pixelbayes.experiments.measure import calibrate, measure
-from pixelbayes.experiments.sample import acceptance_line, sample
+from pixelbayes.experiments.sample import sample
 from pixelbayes.experiments.sample_quality import FeatureConfig, SampleEvaluator, draw
 from pixelbayes.experiments.train import dry_run, train
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedPixelCNN
 from pixelbayes.data import ImageData
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, check_fit
-from pixelbayes.evaluation.sample_folder import read_samples
+from pixelbayes.evaluation.sample_folder import read_manifest, read_samples
+from pixelbayes.experiments.acceptance import Acceptance, AcceptanceConfig, load_judge
 from pixelbayes.experiments.claim import check_folder, command_line, new_run_folder
 from pixelbayes.experiments.measure import (
     compare_with_ood,
@@ -43,6 +44,8 @@ class EvaluationConfig:
     """how images are scored"""
     samples: SamplingConfig | Path | None = None
     """samples to draw into the folder, or a folder of samples; None for none"""
+    acceptance: AcceptanceConfig | None = None
+    """which draws are kept as samples; None keeps the first draw of each"""
     features: FeatureConfig = dataclasses.field(default_factory=FeatureConfig)
     """the features that compare samples with real images"""
     ood_data: str = ""
@@ -51,6 +54,12 @@ class EvaluationConfig:
     """the split of the other data"""
     overwrite: bool = False
     """replace other samples in the folder"""
+
+    def __post_init__(self) -> None:
+        if self.acceptance and not isinstance(self.samples, SamplingConfig):
+            raise InputError(
+                "draws are accepted while samples are drawn; give --samples N, how many of each class to draw"
+            )
 
 
 DEFAULT_EVALUATION = EvaluationConfig()
@@ -113,8 +122,9 @@ def evaluate(
         data: The data as the network takes the images, if they are loaded already.
 
     Raises:
-        InputError: If the network does not fit the data, or has no density where one is needed; if samples, features or
-            other data are not available; if the folder is a run; or if the networks of an ensemble are not compatible.
+        InputError: If the network does not fit the data, or has no density where one is needed; if samples, features,
+            judge or other data are not available; if the judge of the draws also measures the samples; if the folder is
+            a run; or if the networks of an ensemble are not compatible.
     """
     check_folder(out)
     folder = RunFolder(out)
@@ -128,7 +138,7 @@ def evaluate(
     data = data or load_data_for(trained, source)
     images = data.split(split)
     check_fit(trained, images)
-    samples = evaluator = ood_images = quality = None  # faults in any of them are found before the long work
+    samples = evaluator = acceptance = ood_images = None  # faults in any of them are found before the long work
     if config.ood_data:
         ood_images = load_ood_images(_density(trained, run), config.ood_data, config.ood_split)
     if isinstance(config.samples, Path):
@@ -136,7 +146,13 @@ def evaluate(
     if config.samples is not None:
         evaluator = SampleEvaluator.of(_density(trained, run), data, split, config.features, device=device)
     if isinstance(config.samples, SamplingConfig):
-        samples = draw(_density(trained, run), folder.samples, config.samples, overwrite=config.overwrite)
+        density = _density(trained, run)
+        if config.acceptance and evaluator is not None:
+            judge = load_judge(density, config.acceptance, device=device)
+            evaluator.check_judge(judge)
+            manifest = None if config.overwrite else read_manifest(folder.samples)
+            acceptance = Acceptance.of(density, judge, config.acceptance, config.samples, manifest)
+        samples = draw(density, folder.samples, config.samples, acceptance=acceptance, overwrite=config.overwrite)
     measurement = measure_split(trained, images, split, config.scoring)
     plots: dict[str, Figure | None] = {}
     more: dict[str, Any] = {}
@@ -149,11 +165,18 @@ def evaluate(
         names = (f"{source}, {split}", f"{config.ood_data}, {config.ood_split}")
         scores, plots["separation"] = compare_with_ood(trained, measurement, ood_images, names)
         more["ood"] = {"data": config.ood_data, "split": config.ood_split, **scores}
+    quality: dict[str, Any] | None = None
     if evaluator is not None and samples is not None:
-        quality, plots["neighbours"] = evaluator(samples)
+        measured, plots["neighbours"] = evaluator(samples)
+        quality = measured.as_dict()
+        if acceptance is not None:
+            quality["acceptance"] = {
+                **acceptance.as_dict(samples.pixels, range(len(trained.class_names))),
+                **acceptance.bits_per_dim(images),
+            }
     clear_results(out)
     if quality is not None:
-        write_text(folder.quality, json.dumps(quality.as_dict(), indent=2) + "\n")
+        write_text(folder.quality, json.dumps(quality, indent=2) + "\n")
     metrics = write_results(
         out,
         trained,
@@ -169,7 +192,7 @@ def evaluate(
     parent = RunFolder(Path(run))
     if parent.page.is_file() and out.parent == parent.evaluations:
         run_report([parent.path]).write(parent.page)  # the run's report includes its evaluations
-    return Evaluation(trained, measurement, {**metrics, "quality": quality and quality.as_dict()})
+    return Evaluation(trained, measurement, {**metrics, "quality": quality})
 
 
 def _density(trained: Trained, run: str | Path) -> TrainedPixelCNN:

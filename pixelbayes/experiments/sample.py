@@ -9,7 +9,7 @@ import torch
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.evaluation.sample_folder import file_stems, sample_name
-from pixelbayes.experiments.acceptance import Acceptance, AcceptanceConfig
+from pixelbayes.experiments.acceptance import Acceptance, AcceptanceConfig, load_judge
 from pixelbayes.experiments.claim import check_folder
 from pixelbayes.images.preprocessing import open_image, save_image
 from pixelbayes.inference import Prefix, SamplingConfig, sample_classes
@@ -68,10 +68,10 @@ def sample(
         more = f" and {len(existing) - 1} more exist" if len(existing) > 1 else " exists"
         raise InputError(f"{existing[0]}{more} already; give another --out")
     if acceptance:
-        accept = Acceptance.of(trained, acceptance, config, device=device)
+        accept = Acceptance.of(trained, load_judge(trained, acceptance, device=device), acceptance, config)
         label = torch.tensor(labels).repeat_interleave(config.count)
-        accepted = accept(label, torch.arange(config.count).repeat(len(labels)))
-        samples = accepted.pixels.unflatten(0, (len(labels), config.count))
+        index = torch.arange(config.count).repeat(len(labels))
+        samples = accept(label, index, tracker("sampling, draw by draw")).pixels.unflatten(0, (len(labels), -1))
     else:
         samples = sample_classes(
             trained.network,
@@ -84,7 +84,7 @@ def sample(
         for file, image in zip(of_class, images, strict=True):
             save_image(file, image, trained.image_shape.levels)
     if acceptance:
-        write_text(record, json.dumps(accept.as_dict(accepted), indent=2) + "\n")
+        write_text(record, json.dumps(accept.as_dict(samples, labels), indent=2) + "\n")
     return [file for of_class in files for file in of_class]
 
 
@@ -98,13 +98,3 @@ def _prefix(trained: TrainedPixelCNN, image: Path, keep_rows: int | None, keep_p
     if not 0 <= kept <= most:
         raise InputError(f"{name} is {kept}, expected 0 to {most}, because the network's images are {height} x {width}")
     return Prefix(trained.preprocessing(open_image(image))[None], kept * width if keep_rows is not None else kept)
-
-
-def acceptance_line(out: Path) -> str:
-    """What `sample` did with acceptance into a folder, in one line for people."""
-    found = json.loads((out / ACCEPTANCE_FILE).read_text(encoding="utf-8"))
-    shares = ", ".join(f"{name} {share:.2f}" for name, share in found["acceptance"].items())
-    return (
-        f"{found['accepted']} of {found['samples']} accepted after {found['mean_draws']:.1f} draws on average, at most "
-        f"{found['max_draws']}; share of the draws that is accepted: {shares}"
-    )

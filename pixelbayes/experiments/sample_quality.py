@@ -6,11 +6,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pixelbayes.checkpoints.trained import TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedNetwork, TrainedPixelCNN, TrainedResNet
 from pixelbayes.data import DataConfig, ImageData, Split, load_data
 from pixelbayes.evaluation.measure import check_fit
 from pixelbayes.evaluation.sample_folder import Samples, draw_samples, read_samples
 from pixelbayes.evaluation.sample_quality import SampleQuality, measure_quality
+from pixelbayes.experiments.acceptance import Acceptance, sampling_settings
 from pixelbayes.experiments.feature_classifier import feature_classifier
 from pixelbayes.experiments.measure import data_for
 from pixelbayes.features.base import Extractor
@@ -19,6 +20,7 @@ from pixelbayes.inference import SamplingConfig, sample_images
 from pixelbayes.plots.neighbours import nearest_neighbours
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.devices import pick_device
+from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.progress import tracker
 
 CPU_BATCH = 100  # samples drawn at a time on a CPU; an interrupted command loses one batch
@@ -39,14 +41,30 @@ class FeatureConfig:
     """height and width of the real images; by default those of the network's images"""
 
 
-def draw(trained: TrainedPixelCNN, folder: Path, config: SamplingConfig, *, overwrite: bool = False) -> Samples:
+def draw(
+    trained: TrainedPixelCNN,
+    folder: Path,
+    config: SamplingConfig,
+    *,
+    acceptance: Acceptance | None = None,
+    overwrite: bool = False,
+) -> Samples:
     """Draws samples of every class into a folder. Samples that are there already are not drawn again.
+
+    Args:
+        trained: The network.
+        folder: The folder.
+        config: How to draw, and how many of each class.
+        acceptance: Decides which draws are kept; None keeps the first draw of each sample.
+        overwrite: Replace other samples in the folder.
 
     Raises:
         InputError: If the folder holds other samples or other files.
     """
 
     def images(label: Tensor, index: Tensor) -> Tensor:
+        if acceptance is not None:
+            return acceptance(label, index).pixels
         return sample_images(trained.network, label, index, config)
 
     draw_samples(
@@ -55,13 +73,7 @@ def draw(trained: TrainedPixelCNN, folder: Path, config: SamplingConfig, *, over
         trained.class_names,
         config.count,
         levels=trained.image_shape.levels,
-        settings={
-            "weights": trained.digest,
-            "image_size": trained.image_shape.size,
-            "seed": config.seed,
-            "temperature": config.temperature,
-            "guidance": config.guidance,
-        },
+        settings={**sampling_settings(trained, config), **(acceptance.settings if acceptance else {})},
         overwrite=overwrite,
         batch_size=CPU_BATCH if trained.device.type == "cpu" else config.batch_size,
         track=tracker("drawing samples, batch by batch"),
@@ -137,6 +149,18 @@ class SampleEvaluator:
             extractor(images.pixels[:1], trained.image_shape.levels)  # raises if it does not take these images
         name = f"{data.source}, {split}, {size[0]} x {size[1]}"
         return cls(data, split, reference, name, extractor, classifier)
+
+    def check_judge(self, judge: TrainedNetwork) -> None:
+        """Checks that the samples are not measured by the classifier that accepts them.
+
+        Raises:
+            InputError: If they are, because FID and class agreement would then say nothing.
+        """
+        if self.classifier is not None and self.classifier.digest == judge.digest:
+            raise InputError(
+                "the judge is the classifier that measures the samples; accept them with another --judge, or measure "
+                "them with another --classifier"
+            )
 
     def __call__(self, samples: Samples) -> tuple[SampleQuality, Figure | None]:
         """All metrics; and a figure of the samples that are nearest to training images, if there are any."""

@@ -48,6 +48,11 @@ class AcceptanceRule:
     acceptance: tuple[float, ...]
     pilot: int
 
+    @property
+    def expected_draws(self) -> tuple[float, ...]:
+        """Expected number of draws of a sample, by label: (1 - (1 - Z_c)^K) / Z_c."""
+        return tuple((1 - (1 - share) ** self.max_draws) / share for share in self.acceptance)
+
     def accepts(self, log_posterior: Tensor, label: Tensor) -> Tensor:
         """A_c(x), bool (N,), from log p(c | x), (N, Y), and the labels that the images were drawn from, int64 (N,)."""
         return self._accepted(log_posterior).gather(1, label[:, None]).squeeze(1)

@@ -8,6 +8,7 @@ from pixelbayes.plots.registry import PLOTS
 from pixelbayes.report.page import Card, CodeBlock, Picture, Section, Table, Timeline
 from pixelbayes.report.run_record import RunRecord
 from pixelbayes.report.tables import (
+    acceptance_table,
     calibration_table,
     class_table,
     data_table,
@@ -21,6 +22,7 @@ from pixelbayes.report.tables import (
 
 TABLES: dict[str, Callable[[RunRecord], Table | None]] = {  # by the title of the section
     "Sample quality": lambda record: quality_table(record.quality),
+    "Acceptance": lambda record: acceptance_table(record.quality),
     "Memorization": lambda record: memorization_table(record.quality),
     "Classification": lambda record: class_table(record.metrics),
     "Calibration": lambda record: calibration_table(record.metrics),

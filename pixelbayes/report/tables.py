@@ -169,6 +169,28 @@ def quality_table(quality: Metrics) -> Table | None:
     return Table(rows, columns, " ".join([caption, *sorted(reasons)]))
 
 
+def acceptance_table(quality: Metrics) -> Table | None:
+    """How many draws of each class were accepted, if samples were drawn with acceptance."""
+    found = quality.get("acceptance")
+    if not found:
+        return None
+    rows = [
+        [name, number(share), f"{found['expected_draws'][name]:.1f}", number(found["threshold"][name])]
+        for name, share in found["acceptance"].items()
+    ]
+    caption = (
+        f"A draw is accepted if the judge, {found['judge'][:8]}, gives its class at least this log-odds, in nats; the "
+        f"threshold was chosen to accept {found['rate']:.0%} of the draws. The last of {found['max_draws']} draws is "
+        f"kept even if it is not accepted. {found['accepted']:,} of {found['samples']:,} samples are accepted."
+    )
+    if found.get("bits_per_dim") is not None:
+        caption += (
+            f" Real images have {number(found['bits_per_dim'])} bits per dimension under the density of the accepted "
+            f"samples and {number(found['bits_per_dim_of_draws'])} under that of the draws."
+        )
+    return Table(rows, ["class", "share accepted", "draws expected", "threshold"], caption)
+
+
 def memorization_table(quality: Metrics) -> Table | None:
     """Distances of samples and of held-out images to their nearest training image."""
     if not quality.get("memorization"):

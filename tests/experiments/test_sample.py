@@ -87,7 +87,7 @@ def test_with_acceptance_samples_have_a_larger_posterior_and_the_rule_is_recorde
     trained = checkpoint.load(finished_run)
     assert found["judge"] == trained.digest
     assert set(found["acceptance"]) == set(CLASSES)
-    assert f"{found['accepted']} of 24 accepted" in capsys.readouterr().out
+    assert f"{found['accepted']} of 24 samples accepted" in capsys.readouterr().out
 
     def own_odds(folder):
         pixels = torch.stack([trained.preprocessing(open_image(folder / name)) for name in files])

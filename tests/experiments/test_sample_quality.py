@@ -9,11 +9,15 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from runs import CLASSES
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.cli import main
-from pixelbayes.experiments import sample_quality
+from pixelbayes.evaluation.sample_folder import read_samples
+from pixelbayes.experiments import acceptance, measure, sample_quality
+from pixelbayes.inference.acceptance import AcceptanceRule, log_odds
+from pixelbayes.models.likelihood import bits_per_dim
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,10 @@ def test_one_sample_of_each_class_has_a_distance_of_all_samples_only(evaluate, t
 
 KILLED = """
 import os, signal, sys
-from pixelbayes.experiments import sample_quality
+from pixelbayes.evaluation.sample_folder import read_samples
+from pixelbayes.experiments import acceptance, measure, sample_quality
+from pixelbayes.inference.acceptance import AcceptanceRule, log_odds
+from pixelbayes.models.likelihood import bits_per_dim
 draw, calls = sample_quality.sample_images, []
 def killed(*inputs):
     calls.append(1)
@@ -192,3 +199,52 @@ def test_samples_of_other_weights_are_not_replaced(evaluate, folder, finished_ru
     assert evaluate(folder, network=second_run) == 2
     first, second = (checkpoint.load(each).digest for each in (finished_run, second_run))
     assert f"weights is {first}, now {second}" in capsys.readouterr().err
+
+
+ACCEPT = ("--accept", 0.5, "--max-draws", 3)
+
+
+def test_accepted_samples_are_measured_and_so_is_their_density(evaluate, finished_run, pictures, tmp_path, capsys):
+    assert evaluate(tmp_path, *ACCEPT) == 0
+    found = read(tmp_path / "quality.json")["acceptance"]
+    printed = capsys.readouterr().out
+    assert f"{found['accepted']} of 9 samples accepted" in " ".join(printed.split())
+    assert f"{found['accepted']} of 9 samples are accepted" in (tmp_path / "index.html").read_text()
+    trained = checkpoint.load(finished_run)
+    rule = AcceptanceRule(
+        rate=0.5,
+        max_draws=3,
+        threshold=tuple(found["threshold"][name] for name in CLASSES),
+        acceptance=tuple(found["acceptance"][name] for name in CLASSES),
+        pilot=50,
+    )
+    samples = read_samples(tmp_path / "samples", CLASSES, trained.preprocessing).pixels.flatten(0, 1)
+    odds = log_odds(acceptance.log_posterior(trained, samples)).view(3, 3, 3)  # (of class, index, under class)
+    expected = [[odds[c, i, c] >= rule.threshold[c] for i in range(3)] for c in range(3)]
+    assert found["accepted"] == int(torch.tensor(expected).sum())
+    _, measured = measure(finished_run, str(pictures), "validation", device="cpu")
+    weight = rule.log_weight(measured.log_posterior)
+    label = measured.split.labels[:, None]
+    for log_prob, name in ((measured.log_prob + weight, "bits_per_dim"), (measured.log_prob, "bits_per_dim_of_draws")):
+        bits = bits_per_dim(-log_prob.gather(1, label), trained.image_shape.dims).mean()
+        assert found[name] == pytest.approx(float(bits), rel=1e-9)
+    assert found["bits_per_dim"] != found["bits_per_dim_of_draws"]
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_an_interrupted_evaluation_keeps_the_thresholds_of_its_samples(evaluate, tmp_path, monkeypatch):
+    assert evaluate(tmp_path, *ACCEPT, "--sampling-temperature", 0.9) == 0
+    before = results(tmp_path)
+    assert before[1]["acceptance"]["bits_per_dim"] is None  # the draws do not follow p(x | c)
+    (tmp_path / "samples/dog-0001.png").unlink()
+    monkeypatch.setattr(acceptance, "fit_acceptance", None)  # pilot draws would fail
+    assert evaluate(tmp_path, *ACCEPT, "--sampling-temperature", 0.9) == 0
+    assert results(tmp_path) == before
+
+
+def test_the_classifier_that_measures_samples_does_not_accept_them(evaluate, classifier_run, tmp_path, capsys):
+    assert evaluate(tmp_path / "out", *ACCEPT, "--judge", classifier_run) == 2
+    assert "the judge is the classifier that measures the samples" in capsys.readouterr().err
+    assert evaluate(tmp_path / "out", *ACCEPT, samples=tmp_path) == 2
+    assert "give --samples N" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
