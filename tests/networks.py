@@ -37,7 +37,7 @@ def tiny_model(fusion="film", *, image_size=(8, 12), channels=3, levels=5, **cha
     """A network with few filters, in float64, with the same weights every time."""
     height, width = image_size
     shape = ImageShape(height=height, width=width, channels=channels, levels=levels)
-    settings = {"num_classes": 3, "num_filters": 4, "num_mixtures": 2, "image_shape": shape}
+    settings = {"num_classes": 3, "num_filters": 4, "num_mixtures": 2, "image_shape": shape, "auxiliary_head": False}
     settings |= {"evidence_channels": 3 if "class-head" in names_of(fusion) else 0, **changes}
     torch.manual_seed(0)
     return PixelCNN(PixelCNNConfig(fusion=fusion, **settings)).double()

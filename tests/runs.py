@@ -22,7 +22,7 @@ COUNTS = {"train": 12, "validation": 4, "test": 4}  # images of a class
 
 # 36 training images are 5 steps per epoch, the last of 4 images; the training state is saved after every step
 TINY = (
-    "--num-filters 4 --num-mixtures 2 --levels 8 --batch-size 8 --epochs 4 --warmup-steps 6"
+    "--preset maximum-likelihood --num-filters 4 --num-mixtures 2 --levels 8 --batch-size 8 --epochs 4 --warmup-steps 6"
     " --learning-rate 0.02 --ema-decay 0.9 --sample-every 2 --samples-per-class 2 --checkpoint-minutes 0"
     " --monitor bits_per_dim --logger none --device cpu"
 )

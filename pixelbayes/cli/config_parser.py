@@ -118,18 +118,27 @@ class ConfigParser(Parser, Generic[C]):
     Args:
         kind: The class of the config.
         presets: Named configs.
+        start: Name of the preset that is used if neither a preset nor a YAML file is given; None for the defaults.
         args, kwargs: As for `Parser`.
     """
 
-    def __init__(self, kind: type[C], presets: Mapping[str, C], *args: Any, **kwargs: Any):
+    given: frozenset[str] = frozenset()
+    """Dotted names of the fields that the last parsed command line or its files set"""
+
+    def __init__(self, kind: type[C], presets: Mapping[str, C], *args: Any, start: str | None = None, **kwargs: Any):
         super().__init__(*args, print_config=None, **kwargs)
         self.kind = kind
         self.presets = presets
+        self.start = start
         self.types = field_types(kind)
         self.short_names = {name.rpartition(".")[2]: name for name in self.types} | {"data": "data.source"}
         self.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the fields below")
+        without = f" (default: {start}, without --config)" if start else ""
         self.add_argument(
-            "--preset", choices=list(presets), metavar="NAME", help=f"config to start from: {', '.join(presets)}"
+            "--preset",
+            choices=list(presets),
+            metavar="NAME",
+            help=f"config to start from: {', '.join(presets)}{without}",
         )
         self.add_argument("--print-config", action="store_true", help="print all fields as YAML for --config, and stop")
         self.add_class_arguments(kind)
@@ -147,10 +156,13 @@ class ConfigParser(Parser, Generic[C]):
         pre_parser.add_argument("--preset")
         pre_parser.add_argument("--config", action="append", default=[])
         first, others = pre_parser.parse_known_args(self._to_full_names(arguments))
+        given = {option[2:].partition("=")[0] for option in others}
         for file in first.config:
-            check_file(Path(file), self.types)
-        if first.preset in self.presets:
-            self.set_defaults(flatten(self.presets[first.preset].as_plain()))
+            given |= set(check_file(Path(file), self.types))
+        self.given = frozenset(given & set(self.types))
+        preset = self.presets.get(first.preset or ("" if first.config else self.start or ""))
+        if preset is not None:
+            self.set_defaults(flatten(preset.as_plain()))
         files = [f"--config={file}" for file in first.config]  # options override files, in any order
         parsed = self.parse_args([*([f"--preset={first.preset}"] if first.preset else []), *files, *others])
         return build(self.kind, {name: parsed[name] for name in self.types}), parsed
@@ -200,7 +212,7 @@ class ConfigParser(Parser, Generic[C]):
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         """The options that people need first, then all fields by group, then examples."""
         docs = all_field_docs(self.kind)
-        defaults = flatten(self.kind().as_plain())
+        defaults = flatten((self.presets[self.start] if self.start else self.kind()).as_plain())
         names = "".join(f" {each.metavar} [{each.metavar} ...]" for each in self._actions if not each.option_strings)
         usage = [f"usage: {self.prog}{names} [options]", "", *textwrap.wrap(str(self.description), WIDTH), ""]
 
@@ -286,12 +298,15 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else "; --help lists all of them"
 
 
-def check_file(path: Path, types: Mapping[str, Any]) -> None:
+def check_file(path: Path, types: Mapping[str, Any]) -> list[str]:
     """Checks the field names in a YAML config; the parser checks the types.
 
     Args:
         path: The file.
         types: Types of the fields, by dotted name.
+
+    Returns:
+        The dotted names of the fields in the file.
 
     Raises:
         InputError: With one line for each fault.
@@ -317,6 +332,7 @@ def check_file(path: Path, types: Mapping[str, Any]) -> None:
             faults.append(f"{path}: {name} is null, expected {describe(types[name])}")
     if faults:
         raise InputError.listing(faults)
+    return list(flatten(plain))
 
 
 def build(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:

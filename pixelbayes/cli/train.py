@@ -26,12 +26,18 @@ def train(arguments: list[str]) -> None:
     parser = ConfigParser(
         experiments.ExperimentConfig,
         PRESETS,
+        start="best",
         prog="pixelbayes train",
         description=train.__doc__,
         examples=(
             "train --data folder:pets --image-size 32 32 --dry-run",
-            "train --data folder:pets --image-size 32 32 --epochs 60 --out runs/pets",
+            "train --data folder:pets --image-size 32 32 --budget 4h --out runs/pets",
         ),
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="such as 45m or 4h: measure this machine; choose width, epochs and schedule of a run that ends in time",
     )
     parser.add_argument("--dry-run", action="store_true", help="show config, size, time and memory, and stop")
     parser.add_argument(
@@ -39,16 +45,18 @@ def train(arguments: list[str]) -> None:
     )
     add_run_options(parser)
     config, other = parser.parse_config(with_config_of_run(arguments))
+    budget = other.budget and experiments.Budget(experiments.parse_duration(other.budget), parser.given)
     if other.print_config:
         print(config.as_yaml(), end="")
     elif other.dry_run:
+        config, rows = experiments.dry_run(config, budget)
         print(config.as_yaml())
-        show_pairs("Estimate", experiments.dry_run(config))
+        show_pairs("Estimate", rows)
     else:
         check_count("samples", other.samples, least=0)
         run = run_folder(other, f"{source_name(config)}-{fusion_name(config)}")
         metrics = experiments.train(
-            config, run, resume=other.resume, eval_split=other.eval_split, samples=other.samples
+            config, run, resume=other.resume, eval_split=other.eval_split, samples=other.samples, budget=budget
         )
         show_run(metrics, run)
 

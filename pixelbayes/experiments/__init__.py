@@ -1,6 +1,7 @@
 """Experiments: the path from a config to results, which the command line and the tests use too."""
 
 from pixelbayes.experiments.acceptance import AcceptanceConfig, acceptance_line
+from pixelbayes.experiments.budget import Budget, parse_duration
 from pixelbayes.experiments.classify import classify, explain, out_of_distribution
 from pixelbayes.experiments.config import ExperimentConfig, build_network
 from pixelbayes.experiments.evaluate import Evaluation, EvaluationConfig, evaluate, evaluation_folder
@@ -11,6 +12,7 @@ from pixelbayes.experiments.train import dry_run, train
 
 __all__ = [
     "AcceptanceConfig",
+    "Budget",
     "Evaluation",
     "EvaluationConfig",
     "ExperimentConfig",
@@ -27,6 +29,7 @@ __all__ = [
     "explain",
     "measure",
     "out_of_distribution",
+    "parse_duration",
     "sample",
     "train",
 ]

@@ -5,22 +5,28 @@ It uses the data, the augmentation and the training loop of a generative run, an
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
+from pixelbayes.data import AugmentationConfig, DataConfig, ImageData, load_data
 from pixelbayes.evaluation.measure import measure
 from pixelbayes.experiments.claim import augmented_examples, command_line, run_facts, start_run
 from pixelbayes.experiments.config import RunConfig
+from pixelbayes.experiments.plan import adopt, settle
 from pixelbayes.models.resnet import ResNet, ResNetArchitecture, ResNetConfig
 from pixelbayes.report.results import write_results
 from pixelbayes.training import ClassifierTrainingConfig
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.devices import pick_device
+from pixelbayes.utils.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pixelbayes.training.classifier_module import ClassifierModule
 
 
 @documented
@@ -43,11 +49,11 @@ BASELINES: dict[str, BaselineConfig] = {
         augmentation=AugmentationConfig(rotation_degrees=10.0, crop=1),
         training=ClassifierTrainingConfig(epochs=40),
     ),
-    # photographs at 32x32, to be used with --data: ten minutes on two cores that compute in bf16
+    # photographs at 32x32, to be used with --data: ten minutes on two cores that compute in bf16, else an hour
     "photographs": BaselineConfig(
         data=DataConfig(image_size=(32, 32), channels=3),
         augmentation=AugmentationConfig(flip=0.5, crop=4, brightness=0.2, contrast=0.2, cutout=0.5),
-        training=ClassifierTrainingConfig(epochs=80, precision="bf16"),
+        training=ClassifierTrainingConfig(epochs=80),
     ),
 }
 
@@ -77,12 +83,13 @@ def train_baseline(
         DivergedError: If the loss or the gradient norm is not finite.
         InterruptedRunError: If the run was asked to stop; it can be resumed.
     """
-    data = start_run(config, run, resume=resume, eval_split=eval_split, data=data)
+    from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
-    from pixelbayes.training.classifier_module import ClassifierModule  # Lightning takes seconds to import
-    from pixelbayes.training.fit import fit
-
-    module = ClassifierModule(build_resnet(config, data), config.training, data, config.seed, config.augmentation)
+    data = data or load_data(config.data)
+    is_started = RunFolder(run).config.is_file()
+    config = adopt(config, run) if is_started else settle(config, partial(classifier_module, data=data))
+    start_run(config, run, resume=resume, eval_split=eval_split, data=data)
+    module = classifier_module(config, data)
     history = fit(module, run, Provenance(command=command_line(), config=config.as_plain()))
     trained = checkpoint.load_classifier(run, pick_device(config.training.device))
 
@@ -96,6 +103,13 @@ def train_baseline(
         command=trained.provenance.command,
         facts=run_facts(trained, config, history) | {"digest of the weights": trained.digest},
     )
+
+
+def classifier_module(config: BaselineConfig, data: ImageData) -> "ClassifierModule":
+    """What a config trains on the data."""
+    from pixelbayes.training.classifier_module import ClassifierModule
+
+    return ClassifierModule(build_resnet(config, data), config.training, data, config.seed, config.augmentation)
 
 
 def build_resnet(config: BaselineConfig, data: ImageData) -> ResNet:

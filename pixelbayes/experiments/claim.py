@@ -113,6 +113,7 @@ def run_facts(trained: Trained, config: RunConfig, history: Sequence[Mapping[str
     return {
         "device": str(trained.device),
         "threads": str(torch.get_num_threads()),
+        "precision": config.training.precision,
         "seed": str(config.seed),
         "selected": f"epoch {trained.provenance.epoch} of {len(history)}, by {config.training.monitor}",
         "training time": f"{sum(row['seconds'] for row in history):.0f} s",

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
@@ -17,6 +17,10 @@ from pixelbayes.models.pixelcnn import Architecture, PixelCNN, PixelCNNConfig
 from pixelbayes.training import OptimizationConfig, TrainingConfig
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from pixelbayes.training.module import TrainingModule
+    from pixelbayes.training.teacher import Teacher
 
 ORDER = ("data", "augmentation", "model", "training", "seed")  # of the parts of a config in YAML
 
@@ -64,7 +68,7 @@ class ExperimentConfig(RunConfig):
                 "choose an augmentation and a share below 1"
             )
         training = self.training
-        if training.teacher and not (training.classification_weight or self.model.auxiliary_head):
+        if training.teacher and not (training.classification_weight or self.model.has_auxiliary_head):
             raise InputError(
                 "teacher is given, but no term of the loss uses it; set classification_weight above 0 or "
                 "auxiliary_head to true"
@@ -100,6 +104,16 @@ def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:
     return network
 
 
+def training_module(config: ExperimentConfig, data: ImageData, teacher: "Teacher | None" = None) -> "TrainingModule":
+    """What a config trains on the data; `teacher` as in `TrainingModule`."""
+    from pixelbayes.training.module import TrainingModule  # Lightning takes seconds to import
+
+    network = build_network(config, data)
+    return TrainingModule(
+        network, config.training, data, config.seed, augmentation=config.augmentation, teacher=teacher
+    )
+
+
 def _load_initial_weights(network: PixelCNN, init_from: str, data: ImageData) -> None:
     """Copies the weights of a trained network.
 
@@ -111,7 +125,10 @@ def _load_initial_weights(network: PixelCNN, init_from: str, data: ImageData) ->
         raise InputError(
             f"init_from {init_from}: its classes are {', '.join(trained.class_names)}, not those of {data.source}"
         )
-    new, old = network.config, trained.network.config
+    new, old = (
+        dataclasses.replace(config, auxiliary_head=config.has_auxiliary_head)  # which they may leave open
+        for config in (network.config, trained.network.config)
+    )
     newly_conditioned = new.num_conditions > old.num_conditions == 1
     may_differ = {"dropout", "context_dropout", "context_patch"}
     if newly_conditioned:

@@ -15,6 +15,7 @@ from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.trained import TrainedResNet
 from pixelbayes.data import DataConfig, ImageData
 from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, train_baseline
+from pixelbayes.experiments.plan import adopt
 from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.utils.config_diff import config_differences
 from pixelbayes.utils.devices import pick_device
@@ -61,7 +62,8 @@ def _remove_other_run(folder: RunFolder, recipe: BaselineConfig) -> None:
     """Removes an interrupted training with another path of the same images, or on another device."""
     if not folder.config.is_file():
         return
-    if config_differences(yaml.safe_load(folder.config.read_text(encoding="utf-8")), recipe.as_plain()):
+    started = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    if config_differences(started, adopt(recipe, folder.path).as_plain()):
         shutil.rmtree(folder.path)
 
 
@@ -73,9 +75,8 @@ def _recipe(config: DataConfig, data: ImageData, device: torch.device) -> Baseli
                 "name a classifier with --classifier, or use the features inception-192"
             )
     base = BASELINES["digits" if config.source == "digits" else "photographs"]
-    precision = "float32" if device.type == "mps" else base.training.precision
     matching = dataclasses.replace(config, class_names=data.class_names).matching(data.preprocessing)
-    training = dataclasses.replace(base.training, device=device.type, precision=precision, logger="none")
+    training = dataclasses.replace(base.training, device=device.type, logger="none")
     return dataclasses.replace(base, data=matching, training=training)
 
 

@@ -27,6 +27,7 @@ def teacher_config(config: ExperimentConfig) -> BaselineConfig:
         data=config.data,
         augmentation=config.augmentation,
         training=ClassifierTrainingConfig(
+            epochs=training.teacher_epochs,
             device=training.device,
             precision=training.precision,
             checkpoint_minutes=training.checkpoint_minutes,

@@ -2,25 +2,33 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.data import ImageData, load_data
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, calibrate
+from pixelbayes.experiments.baseline import classifier_module
+from pixelbayes.experiments.budget import DECIDED, Budget
 from pixelbayes.experiments.claim import augmented_examples, command_line, run_facts, start_run
-from pixelbayes.experiments.config import ExperimentConfig, build_network
+from pixelbayes.experiments.config import ExperimentConfig, training_module
 from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluation_folder
 from pixelbayes.experiments.measure import measure_split
+from pixelbayes.experiments.plan import adopt, settle
 from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
-from pixelbayes.experiments.teacher import AUTO, make_teacher, untrained_teacher
+from pixelbayes.experiments.teacher import AUTO, make_teacher, teacher_config, untrained_teacher
 from pixelbayes.inference import SamplingConfig, ScoringConfig, sample_classes
 from pixelbayes.report.results import write_results
+from pixelbayes.utils.config_diff import config_differences, flatten
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.progress import tracker
 from pixelbayes.utils.randomness import permutation
+from pixelbayes.utils.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from pixelbayes.training.sample_quality import QualityCheck
@@ -35,6 +43,7 @@ def train(
     resume: bool = False,
     eval_split: str = "validation",
     samples: int = 0,
+    budget: Budget | None = None,
     data: ImageData | None = None,
 ) -> dict[str, Any]:
     """Trains a network into a run folder, then measures and shows its best weights.
@@ -49,7 +58,9 @@ def train(
         run: The run folder. It receives config, weights, history, metrics, figures and report.
         resume: Whether to continue the run in that folder, if there is one.
         eval_split: The split to measure at the end.
-        samples: Number of samples of each class to draw and evaluate at the end, as by `evaluate`; 0 for none.
+        samples: Number of samples of each class to draw and evaluate at the end, as by `evaluate`; 0 for none. They are
+            not part of the budget.
+        budget: The time that the run may take; None for the epochs of the config. A resumed run keeps its plan.
         data: The data of the config, if they are loaded already.
 
     Returns:
@@ -57,27 +68,21 @@ def train(
         Under `torchrun` only the first process returns them; the others return an empty dictionary.
 
     Raises:
-        InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run.
+        InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run; or if
+            nothing fits into the budget.
         DivergedError: If the loss or the gradient norm is not finite.
         InterruptedRunError: If the run was asked to stop; it can be resumed.
     """
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
-    from pixelbayes.training.module import TrainingModule
 
+    data = data or load_data(config.data)
+    config = _planned(config, run, data, budget)
     evaluation = EvaluationConfig(
         samples=SamplingConfig(count=samples, seed=config.seed) if samples else None,
         features=FeatureConfig(features=config.training.fid_features),
     )
-    data = start_run(config, run, resume=resume, eval_split=eval_split, data=data)
-    network = build_network(config, data)
-    module = TrainingModule(
-        network,
-        config.training,
-        data,
-        config.seed,
-        augmentation=config.augmentation,
-        teacher=make_teacher(config, run, data),
-    )
+    start_run(config, run, resume=resume, eval_split=eval_split, data=data)
+    module = training_module(config, data, make_teacher(config, run, data))
     provenance = Provenance(command=command_line(), config=config.as_plain())
     history = fit(module, run, provenance, _quality_check(config, data))
     if not is_first_process():
@@ -107,15 +112,55 @@ def train(
     return evaluate(run, source, eval_split, out, evaluation, device=config.training.device, data=data).metrics
 
 
-def dry_run(config: ExperimentConfig) -> dict[str, str]:
-    """The cost of `train`: parameters, time and memory, measured on a few steps. It writes nothing."""
-    from pixelbayes.training.estimate import estimate
+def dry_run(config: ExperimentConfig, budget: Budget | None = None) -> tuple[ExperimentConfig, dict[str, str]]:
+    """What `train` would do, measured on a few steps. It writes nothing.
+
+    Args:
+        config: The config of the run.
+        budget: As in `train`.
+
+    Returns:
+        The config with everything that is decided by measurement; and size, time and memory, as text for people.
+    """
+    from pixelbayes.training.estimate import describe, estimate
 
     data = load_data(config.data)
-    cost = estimate(build_network(config, data), config.training, data, untrained_teacher(config, data))
+    config = _measured(config, data, budget)
+    module = training_module(config, data, untrained_teacher(config, data))
+    cost = estimate(module)
+    rows = describe(module, cost)
+    seconds = cost.training_seconds(config.training) + cost.finishing_seconds(config.model.views)
     if AUTO in config.training.teacher:
-        cost["teacher"] = "a dedicated classifier is trained first; its time is not included"
-    return cost
+        own = teacher_config(config)
+        of_teacher = estimate(classifier_module(own, data))
+        before = of_teacher.training_seconds(own.training) + of_teacher.finishing_seconds()
+        rows["teacher"] = f"{before / 60:.0f} minutes: {own.training.epochs} epochs, first"
+        seconds += before
+    rows["in all"] = f"{seconds / 60:.0f} minutes, with the results"
+    return config, rows
+
+
+def _planned(config: ExperimentConfig, run: Path, data: ImageData, budget: Budget | None) -> ExperimentConfig:
+    """The config with everything that is decided by measurement; a run that was started keeps what was decided."""
+    if RunFolder(run).config.is_file():
+        return adopt(config, run, DECIDED if budget else ())
+    planned = _measured(config, data, budget)
+    if budget and is_first_process():
+        fields = flatten(planned.as_plain())
+        changed = config_differences(config.as_plain(), planned.as_plain())
+        chosen = ", ".join(f"{name} {_as_text(fields[name])}" for name in changed)
+        Console(stderr=True).print(f"to end within {budget.seconds / 60:.3g} minutes: {chosen}", highlight=False)
+    return planned
+
+
+def _as_text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _measured(config: ExperimentConfig, data: ImageData, budget: Budget | None) -> ExperimentConfig:
+    if budget:
+        return budget.fit(config, data)
+    return settle(config, partial(training_module, data=data, teacher=untrained_teacher(config, data)))
 
 
 def _calibrated(run: Path, trained: TrainedPixelCNN, data: ImageData, config: ExperimentConfig) -> TrainedPixelCNN:

@@ -79,8 +79,9 @@ class Architecture:
     """probability of dropping each activation inside a block"""
     evidence_channels: int = 0
     """channels of the pooled evidence, a causal running mean of features that the last layers read; 0 for none"""
-    auxiliary_head: bool = False
-    """predict the class from the pooled evidence of the whole image too, for an additional training loss"""
+    auxiliary_head: bool | None = None
+    """predict the class from the pooled evidence of the whole image too, for an additional training loss; by default
+    if there is such evidence and the label enters after it"""
     context_dropout: float = 0.0
     """probability of masking each input patch during training"""
     context_patch: int = 1
@@ -111,6 +112,12 @@ class Architecture:
         probabilities = ("dropout", "context_dropout")
         check_fields(self, probabilities, lambda p: 0 <= p < 1, "a probability of at least 0 and below 1")
         check_fields(self, ("views",), COUNTS.__contains__, f"one of {', '.join(map(str, COUNTS))}")
+
+    @property
+    def has_auxiliary_head(self) -> bool:
+        """Whether the network has an auxiliary head, which `auxiliary_head` may leave open."""
+        possible = bool(self.evidence_channels) and is_late(self.fusion)
+        return possible if self.auxiliary_head is None else self.auxiliary_head
 
     @property
     def num_conditions(self) -> int:
@@ -230,7 +237,11 @@ class PixelCNN(nn.Module):
         self.evidence = (
             EvidencePooling(width, config.evidence_channels, weight_norm=norm) if config.evidence_channels else None
         )
-        self.auxiliary_head = nn.Linear(config.evidence_channels, config.num_classes) if config.auxiliary_head else None
+        self.auxiliary_head = (
+            nn.Linear(config.evidence_channels, config.num_classes)
+            if config.has_auxiliary_head and config.num_classes
+            else None
+        )
 
     def forward(
         self,

@@ -23,13 +23,16 @@ class TrainingConfig(OptimizationConfig):
     """weight of the classification term: cross-entropy of the Bayes posterior; 0 trains on the likelihood only"""
     classification_start: float = 0.0
     """fraction of the epochs, at least 0 and below 1, that train on the likelihood only, which is faster"""
-    classification_temperature: float = 60.0
-    """initial temperature T of the posterior in the classification term, in nats, above 0; training learns T"""
+    classification_temperature: float | None = None
+    """initial temperature T of the posterior in the classification term, in nats, above 0; by default a fortieth of
+    the number of colour values of an image; training learns T"""
     auxiliary_weight: float = 0.3
     """weight of the cross-entropy of the auxiliary head, if the network has one"""
     teacher: tuple[str, ...] = ()
     """runs or weights files of dedicated classifiers, whose soft labels join the classification terms, or auto, which
     trains one first"""
+    teacher_epochs: int = 60
+    """number of epochs of the classifier that teacher auto trains, at least 1"""
     teacher_weight: float = 0.7
     """weight of the soft labels in the targets of the classification terms, 0 to 1; the labels have the rest"""
     clean_likelihood: bool = False
@@ -52,14 +55,15 @@ class TrainingConfig(OptimizationConfig):
     """features for FID and KID"""
     accumulate_grad_batches: int = 1
     """number of batches per step, at least 1; the loss is the mean over all their images"""
-    compile: bool = False
-    """compile the training step with torch.compile, which takes a minute or two; worth it from about 1000 steps on"""
+    compile: bool | None = None
+    """compile the training step with torch.compile, which takes a minute or more; by default if it is faster, as
+    measured before a run of an hour or more"""
     devices: int = 1
     """number of processes on this machine that share each batch, at most batch_size; on a CPU they share its cores"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_1 = ("samples_per_class", "accumulate_grad_batches", "devices", "fid_samples")
+        at_least_1 = ("samples_per_class", "accumulate_grad_batches", "devices", "fid_samples", "teacher_epochs")
         check_fields(self, at_least_1, lambda n: n >= 1, "at least 1")
         at_least_0 = ("sample_every", "fid_every", "classification_weight", "auxiliary_weight")
         check_fields(self, at_least_0, lambda n: n >= 0, "0 or more")
@@ -67,7 +71,7 @@ class TrainingConfig(OptimizationConfig):
         check_fields(
             self, ("devices",), lambda n: n <= self.batch_size, f"no more than batch_size, which is {self.batch_size}"
         )
-        check_fields(self, ("classification_temperature",), lambda t: t > 0, "a number above 0")
+        check_fields(self, ("classification_temperature",), lambda t: t is None or t > 0, "a number above 0")
         check_fields(self, ("classification_start",), lambda share: 0 <= share < 1, "at least 0 and below 1")
         check_fields(self, ("label_dropout",), lambda p: 0 <= p <= 1, "a probability")
         if self.classification_weight:
@@ -85,6 +89,13 @@ class TrainingConfig(OptimizationConfig):
     def likelihood_epochs(self) -> int:
         """Number of epochs that train on the likelihood only, before `classification_start`; less than `epochs`."""
         return int(self.classification_start * self.epochs)
+
+    @property
+    def phase_epochs(self) -> tuple[int, ...]:
+        """Number of epochs on the likelihood only, and with the classification term."""
+        if not self.classification_weight:
+            return (self.epochs,)
+        return self.likelihood_epochs, self.epochs - self.likelihood_epochs
 
 
 @documented

@@ -4,92 +4,136 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from pixelbayes.data import ImageData
-from pixelbayes.images.pixels import to_x
-from pixelbayes.inference import BayesClassifier, Scorer
-from pixelbayes.models.pixelcnn import PixelCNN
+from pixelbayes.images.pixels import to_pixels
+from pixelbayes.inference import Prefix, SamplingConfig, sample_classes
 from pixelbayes.training.config import TrainingConfig
-from pixelbayes.training.objectives import Batch, Objective, make_objective, phases
-from pixelbayes.training.optimization import make_optimizer, network_groups
-from pixelbayes.training.teacher import Teacher
-from pixelbayes.utils.compile import compile_training_step
+from pixelbayes.training.module import NetworkModule, TrainingModule
+from pixelbayes.training.optimization import OptimizationConfig, make_optimizer
 from pixelbayes.utils.devices import pick_device
-from pixelbayes.utils.randomness import Key
+
+RESULTS_SECONDS = 20.0  # figures and report at the end of a run, about
 
 
-def estimate(
-    network: PixelCNN, config: TrainingConfig, data: ImageData, teacher: Teacher | None = None
-) -> dict[str, str]:
-    """Measures training and validation on one batch each. Changes no weights and writes no files.
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a run costs on this machine.
 
     Args:
-        network: The network.
-        config: How it would be trained.
-        data: The images; the splits "train" and "validation" are used.
-        teacher: As in `TrainingModule`.
-
-    Returns:
-        Size of the network and the data, and time and memory of the run, as text for people.
+        step_seconds: Seconds per step, in each phase of `OptimizationConfig.phase_epochs`.
+        steps: Number of steps per epoch.
+        images_per_step: Number of images per step.
+        validation_seconds: Seconds to score the validation images once, in one view.
+        grid_seconds: Seconds to draw a sample grid; 0 for a network that draws none.
+        memory: Peak memory in bytes.
     """
+
+    step_seconds: tuple[float, ...]
+    steps: int
+    images_per_step: int
+    validation_seconds: float
+    grid_seconds: float
+    memory: float
+
+    def epoch_seconds(self) -> tuple[float, ...]:
+        """Seconds per epoch in each phase, with validation and without sample grids."""
+        return tuple(self.steps * seconds + self.validation_seconds for seconds in self.step_seconds)
+
+    def training_seconds(self, config: OptimizationConfig) -> float:
+        """Seconds of all epochs, with the sample grids."""
+        phases = zip(config.phase_epochs, self.epoch_seconds(), strict=True)
+        every = config.sample_every if isinstance(config, TrainingConfig) else 0
+        grids = -(-config.epochs // every) if every else 0
+        seconds: float = sum(count * seconds for count, seconds in phases) + grids * self.grid_seconds
+        return seconds
+
+    def finishing_seconds(self, views: int = 1) -> float:
+        """Seconds from the last epoch to the report: three measurements, one sample grid and the figures."""
+        return 3 * views * self.validation_seconds + self.grid_seconds + RESULTS_SECONDS
+
+
+def estimate(module: NetworkModule[Any, Any]) -> Cost:
+    """Measures training and validation on one batch each, and the drawing of samples on one row of pixels.
+
+    Args:
+        module: What would be trained, with a definite precision. Its weights stay unchanged, and no files are written.
+    """
+    config: OptimizationConfig = module.config
     device = pick_device(config.device, config.precision)
-    dtype = torch.float64 if config.precision == "float64" else torch.float32
-    network = network.to(device, dtype)
-    train, validation, num_classes = data.split("train"), data.split("validation"), len(data.class_names)
-    parallel = config.devices if device.type == "cuda" else 1  # processes on a CPU share its cores
-    images_per_step = min(config.batch_size * config.accumulate_grad_batches, len(train))
-    index = torch.arange(min(-(-config.batch_size // parallel), len(train)))
-    passes = images_per_step / len(index) / parallel  # per step, one after another
-    batch = Batch(train.pixels[index].to(device), train.labels[index].to(device))
-    x = to_x(batch.pixels, network.config.image_shape.levels, dtype)
-    classifier = BayesClassifier(Scorer(network, training=True), torch.zeros(num_classes))
-    optimizer = make_optimizer(config, network_groups(config, network), device)
+    module.to(device, torch.float64 if config.precision == "float64" else torch.float32)
+    count = len(module.train_pixels)
+    parallel = module.devices if device.type == "cuda" else 1  # processes on a CPU share its cores
+    images_per_step = min(config.batch_size * module.accumulate_grad_batches, count)
+    index = torch.arange(min(-(-config.batch_size // parallel), count), device=device)
+    held_out = torch.arange(min(config.batch_size, len(module.validation_pixels)), device=device)
+    optimizer = make_optimizer(config, module.parameter_groups(), device)
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    objective = make_objective(config, (1 / num_classes,) * num_classes)
-    if isinstance(objective, torch.nn.Module):
-        objective = objective.to(device, dtype)
 
-    if teacher is not None:
-        teacher.to(device)
-
-    def seconds_per_step(objective: Objective) -> float:
-        function = compile_training_step(objective, device) if config.compile else objective
-
+    def seconds_per_step(loss: Callable[[Tensor], Tensor]) -> float:
         def step() -> None:
-            target = None if teacher is None else teacher.targets(batch.pixels, batch.label)
-            losses = function(network, batch._replace(target=target), Key.of(0, "estimate", 0, index.to(device)))
-            losses.reshape(-1)[0].backward()
+            loss(index).reshape(-1)[0].backward()
             optimizer.step()
             optimizer.zero_grad()
 
-        return passes * _shortest_seconds(step)
+        return images_per_step / len(index) / parallel * _shortest_seconds(step)
 
-    likelihood_only, full = phases(objective)
+    module.prepare()
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        step_seconds = seconds_per_step(full)
-        likelihood_step_seconds = seconds_per_step(likelihood_only) if config.likelihood_epochs else step_seconds
-        validation_seconds = len(validation) / len(index) * _shortest_seconds(lambda: classifier.log_prob(x))
-    steps = -(-len(train) // (config.batch_size * config.accumulate_grad_batches))
-    epoch_seconds = steps * step_seconds + validation_seconds
-    likelihood_epoch_seconds = steps * likelihood_step_seconds + validation_seconds
-    likelihood_epochs = config.likelihood_epochs
-    run_seconds = (config.epochs - likelihood_epochs) * epoch_seconds + likelihood_epochs * likelihood_epoch_seconds
+        step_seconds = tuple(
+            seconds_per_step(loss) if epochs else 0.0
+            for loss, epochs in zip(module.phase_losses(), config.phase_epochs, strict=True)
+        )
+    module.eval()
+    with torch.no_grad():
+        validation_seconds = _shortest_seconds(lambda: module.validation_step(held_out, 0))
+    return Cost(
+        step_seconds=step_seconds,
+        steps=module.steps_per_epoch,
+        images_per_step=images_per_step,
+        validation_seconds=validation_seconds * len(module.validation_pixels) / len(held_out),
+        grid_seconds=_grid_seconds(module) if isinstance(module, TrainingModule) else 0.0,
+        memory=_peak_memory(device),
+    )
+
+
+def describe(module: NetworkModule[Any, Any], cost: Cost) -> dict[str, str]:
+    """Size of the network and the data, and the cost of the run, as text for people."""
+    config, device = module.config, module.device
+    train, validation = len(module.train_pixels), len(module.validation_pixels)
+    *first, last = cost.epoch_seconds()
+    more = ""
+    if isinstance(config, TrainingConfig) and config.likelihood_epochs:
+        more = f", {config.likelihood_epochs} of them with {first[0]:.0f} s"
+    step = 1000 * cost.step_seconds[-1]
     return {
-        "parameters": f"{sum(weight.numel() for weight in network.parameters()):,}",
-        "images": f"{len(train):,} for training, {len(validation):,} for validation, {num_classes} classes",
-        "device": f"{f'{config.devices} x ' * (config.devices > 1)}{device}, {torch.get_num_threads()} threads",
-        "step": f"{1000 * step_seconds:.0f} ms for {images_per_step} images",
-        "epoch": f"{epoch_seconds:.0f} s: {steps} steps and validation, without sample grids",
-        "run": f"{run_seconds / 60:.0f} minutes: {config.epochs} epochs"
-        + f", {likelihood_epochs} of them with {likelihood_epoch_seconds:.0f} s" * (likelihood_epochs > 0),
-        "memory": f"{_peak_memory(device) / 2**30:.2f} GiB at most, including the images",
+        "parameters": f"{sum(weight.numel() for weight in module.network.parameters()):,}",
+        "images": f"{train:,} for training, {validation:,} for validation, {len(module.data.class_names)} classes",
+        "device": f"{f'{module.devices} x ' * (module.devices > 1)}{device}, {torch.get_num_threads()} threads",
+        "step": f"{step:.0f} ms for {cost.images_per_step} images",
+        "epoch": f"{last:.0f} s: {cost.steps} steps and validation, without sample grids",
+        "run": f"{cost.training_seconds(config) / 60:.0f} minutes: {config.epochs} epochs{more}",
+        "memory": f"{cost.memory / 2**30:.2f} GiB at most, including the images",
     }
 
 
-def _shortest_seconds(work: Callable[[], object], repeats: int = 3) -> float:
+@torch.no_grad()
+def _grid_seconds(module: TrainingModule) -> float:
+    """The time of one row of pixels times their number; the rows above it are given."""
+    shape, classes = module.network.config.image_shape, max(len(module.data.class_names), 1)
+    known = Prefix(to_pixels(torch.zeros(1, *shape.chw), shape.levels), (shape.height - 1) * shape.width)
+    sampling = SamplingConfig(count=module.config.samples_per_class, compile=False)
+    started = time.perf_counter()
+    sample_classes(module.average, range(classes), sampling, prefix=known)
+    return shape.height * (time.perf_counter() - started)
+
+
+def _shortest_seconds(work: Callable[[], object], repeats: int = 2) -> float:
     """The shortest time of several runs, after one to warm up."""
     times = []
     for _ in range(repeats + 1):

@@ -21,7 +21,7 @@ from pixelbayes.utils.devices import is_first_process, keep_freed_memory, pick_d
 from pixelbayes.utils.run_folder import RunFolder
 
 ACCELERATORS = {"mps": "mps", "cuda": "gpu", "cpu": "cpu"}
-PRECISIONS: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed", "float64": "64-true"}
+PRECISIONS: dict[str, Any] = {"auto": "32-true", "float32": "32-true", "bf16": "bf16-mixed", "float64": "64-true"}
 
 NO_PROVENANCE = Provenance()
 

@@ -2,6 +2,8 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning as L
@@ -32,6 +34,9 @@ from pixelbayes.utils.randomness import Key
 
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config", bound=OptimizationConfig)
+
+Loss = Callable[[Tensor], Tensor]
+"""Maps the indices of training images, int64 (B,), to their loss, as in `Objective`."""
 
 NO_AUGMENTATION = AugmentationConfig()
 
@@ -93,6 +98,16 @@ class NetworkModule(L.LightningModule, Generic[Network, Config]):
     def loss(self, index: Tensor) -> Tensor:
         """The loss of the training images `index`, int64 (B,), as in `Objective`."""
 
+    def phase_losses(self) -> "tuple[Loss, ...]":
+        """The loss of each phase of training, in the order of `OptimizationConfig.phase_epochs`."""
+        return (self.loss,)
+
+    def prepare(self) -> None:
+        """Prepares the first step; called once the weights are on their device."""
+
+    def on_fit_start(self) -> None:
+        self.prepare()
+
     @abstractmethod
     def as_trained(self, provenance: Provenance) -> TrainedNetwork:
         """The averaged network, with everything that is needed to use it."""
@@ -120,6 +135,11 @@ class NetworkModule(L.LightningModule, Generic[Network, Config]):
     def images_per_pass(self) -> int:
         """Number of images that one process takes through the network at a time; fewer at the end of an epoch."""
         return -(-self.config.batch_size // self.trainer.world_size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps per epoch; the last one may have fewer images."""
+        return -(-len(self.train_pixels) // (self.config.batch_size * self.accumulate_grad_batches))
 
     def train_dataloader(self) -> ShuffledBatches:
         """All images of each step; they do not depend on the number of processes."""
@@ -201,7 +221,7 @@ class NetworkModule(L.LightningModule, Generic[Network, Config]):
         return network_groups(self.config, self.network)
 
     def learning_rate_factor(self, step: int) -> float:
-        return learning_rate_factor(self.config, step, len(self.train_dataloader()))
+        return learning_rate_factor(self.config, step, self.steps_per_epoch)
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         limit = self.config.gradient_clip or math.inf
@@ -245,7 +265,7 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         super().__init__(network, config, data, seed, augmentation)
         self.teacher = teacher  # not a submodule, so a saved training state does not contain it
         self.prior = class_prior(data, config.prior)
-        self.objective = objective or make_objective(config, self.prior)
+        self.objective = objective or make_objective(config, self.prior, network.config.image_shape.dims)
         self.compiled_objectives: dict[Objective, Objective] = {}
         self.classifier = BayesClassifier(Scorer(self.average, training=True), torch.tensor(self.prior).log())
 
@@ -257,7 +277,7 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
     def devices(self) -> int:
         return self.config.devices
 
-    def on_fit_start(self) -> None:
+    def prepare(self) -> None:
         if self.teacher is not None:
             self.teacher.to(self.device)
         if self.config.compile:
@@ -290,11 +310,21 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
             view = view + architecture.views * is_augmented(self.augmentation, self.key("augmentation", index))
         return Batch(pixels, label, view, target, clean)
 
+    def phase_losses(self) -> tuple[Loss, ...]:
+        return tuple(
+            partial(self.loss_of, self.compiled_objectives.get(objective, objective))
+            for objective in phases(self.objective)
+        )
+
     def loss(self, index: Tensor) -> Tensor:
-        likelihood_only, full = phases(self.objective)
-        objective = likelihood_only if self.current_epoch < self.config.likelihood_epochs else full
+        objectives = phases(self.objective)
+        objective = objectives[0] if self.current_epoch < self.config.likelihood_epochs else objectives[-1]
         if len(index) == self.images_per_pass:  # the smaller batch at the end of an epoch is not worth compiling
             objective = self.compiled_objectives.get(objective, objective)
+        return self.loss_of(objective, index)
+
+    def loss_of(self, objective: Objective, index: Tensor) -> Tensor:
+        """An objective on the training images `index`."""
         return objective(self.network, self.training_batch(index), self.key("training", index))
 
     def validation_step(self, index: Tensor, _: int) -> None:

@@ -39,6 +39,9 @@ class Batch(NamedTuple):
 Objective = Callable[[PixelCNN, Batch, Key], Tensor]
 """Returns the loss, shape (); or (2,), the loss and the bits per dimension, if they differ."""
 
+DIMS_PER_NAT = 40
+"""Number of colour values per nat of the initial temperature, if the config does not name one."""
+
 ALL_VISIBLE = torch.ones(1, 1, 1, 1)
 """The mask that disables context dropout."""
 
@@ -82,26 +85,27 @@ def _images(network: PixelCNN, batch: Batch) -> Tensor:
     return to_x(batch.pixels, network.config.image_shape.levels, next(network.parameters()).dtype)
 
 
-def make_objective(config: TrainingConfig, prior: Sequence[float]) -> Objective:
+def make_objective(config: TrainingConfig, prior: Sequence[float], dims: int) -> Objective:
     """The objective of a config.
 
     Args:
         config: The settings.
         prior: p(c), Y numbers.
+        dims: C H W, number of colour values of an image.
     """
     if not config.classification_weight:
         return partial(likelihood_loss, auxiliary_weight=config.auxiliary_weight)
     return HybridLoss(
         config.classification_weight,
-        config.classification_temperature,
+        config.classification_temperature or dims / DIMS_PER_NAT,
         torch.tensor(prior).log(),
         config.auxiliary_weight,
     )
 
 
-def phases(objective: Objective) -> tuple[Objective, Objective]:
-    """The objective of the epochs before `classification_start`, and the objective of the epochs from then on."""
-    return (objective.likelihood_only, objective) if isinstance(objective, HybridLoss) else (objective, objective)
+def phases(objective: Objective) -> tuple[Objective, ...]:
+    """The objective of each phase of training, in the order of `TrainingConfig.phase_epochs`."""
+    return (objective.likelihood_only, objective) if isinstance(objective, HybridLoss) else (objective,)
 
 
 class HybridLoss(nn.Module):

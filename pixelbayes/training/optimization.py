@@ -47,8 +47,9 @@ class OptimizationConfig:
     """largest norm of the gradient; 0 for no limit"""
     ema_decay: float = 0.999
     """decay of the moving average of the weights, which is validated and saved; 0 saves the weights themselves"""
-    precision: Literal["float32", "bf16", "float64"] = "float32"
-    """precision of the network; the likelihood uses at least float32"""
+    precision: Literal["auto", "float32", "bf16", "float64"] = "auto"
+    """precision of the network; the likelihood uses at least float32; auto takes the faster of float32 and bf16, as
+    measured before a run of at least 1000 steps"""
     device: str = "auto"
     """device to train on: auto, cpu, cuda or mps"""
     monitor: str = "accuracy"
@@ -70,6 +71,11 @@ class OptimizationConfig:
             raise InputError(
                 f"weight_decay is {self.weight_decay}, expected 0 with optimizer {self.optimizer}; use optimizer adamw"
             )
+
+    @property
+    def phase_epochs(self) -> tuple[int, ...]:
+        """Number of epochs of each phase of training; the phases have different losses."""
+        return (self.epochs,)
 
 
 def learning_rate_factor(config: OptimizationConfig, step: int, steps_per_epoch: int) -> float:

@@ -28,7 +28,7 @@ def pick_device(name: str = "auto", precision: str = "float32") -> torch.device:
         raise InputError(f"device is {name!r}, expected auto, {', '.join(available)}")
     if not available[name]:
         raise InputError(f"device {name} is not available here; choose another or install a PyTorch built for it")
-    if name == "mps" and precision != "float32":
+    if name == "mps" and precision not in ("auto", "float32"):
         raise InputError(
             f"precision {precision} is not supported by Apple's mps device; use precision float32 or device cpu"
         )

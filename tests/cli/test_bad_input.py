@@ -214,7 +214,7 @@ ARGUMENTS = [
     ),
     Case(
         "a weight decay that adam does not have",
-        f"{TRAIN} --weight-decay 0.1",
+        f"{TRAIN} --optimizer adam --weight-decay 0.1",
         "weight_decay is 0.1, expected 0 with optimizer adam; use optimizer adamw",
     ),
     Case(
@@ -231,7 +231,7 @@ ARGUMENTS = [
     Case(
         "an unknown preset",
         f"{TRAIN} --preset digit",
-        "argument --preset: invalid choice: 'digit' (choose from 'digits', 'report-000'",
+        "argument --preset: invalid choice: 'digit' (choose from 'best', 'maximum-likelihood', 'digits'",
     ),
     Case("an unknown device", f"{TRAIN} --data photos --device tpu", "device is 'tpu', expected auto, cuda, mps, cpu"),
     Case(
