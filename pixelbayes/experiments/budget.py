@@ -87,7 +87,7 @@ class Budget:
             available -= seconds
         width = widest(config, cost, available)
         if "model.num_filters" not in self.fixed and width != config.model.num_filters:
-            config = with_fields(config, model__num_filters=width)
+            config = with_fields(config, {"model.num_filters": width})
             cost = estimate(make_module(config))
         available -= time.monotonic() - started + cost.finishing_seconds(config.model.views)
         return self._fit_epochs(config, cost, available)
@@ -102,7 +102,7 @@ class Budget:
         if "training.teacher_epochs" not in self.fixed:
             affordable = (TEACHER_SHARE * self.seconds - cost.finishing_seconds()) / cost.epoch_seconds()[0]
             epochs = max(1, min(epochs, int(affordable)))
-        config = with_fields(config, training__teacher_epochs=epochs)
+        config = with_fields(config, {"training.teacher_epochs": epochs})
         return config, cost.training_seconds(teacher_config(config).training) + cost.finishing_seconds()
 
     def _fit_epochs(self, config: ExperimentConfig, cost: "Cost", available: float) -> ExperimentConfig:
@@ -117,10 +117,12 @@ class Budget:
         span = max(1.0, AVERAGING_SHARE * epochs * cost.steps)
         return with_fields(
             config,
-            training__epochs=epochs,
-            training__max_seconds=available,
-            training__warmup_steps=min(training.warmup_steps, int(span)),
-            training__ema_decay=min(training.ema_decay, 1 - 1 / span),
+            {
+                "training.epochs": epochs,
+                "training.max_seconds": available,
+                "training.warmup_steps": min(training.warmup_steps, int(span)),
+                "training.ema_decay": min(training.ema_decay, 1 - 1 / span),
+            },
         )
 
 
@@ -129,7 +131,7 @@ def most_epochs(config: ExperimentConfig, cost: "Cost", available: float) -> int
     fitting = (
         epochs
         for epochs in range(MOST_EPOCHS, 0, -1)
-        if cost.training_seconds(with_fields(config, training__epochs=epochs).training) <= available
+        if cost.training_seconds(with_fields(config, {"training.epochs": epochs}).training) <= available
     )
     return next(fitting, 0)
 
@@ -142,7 +144,7 @@ def widest(config: ExperimentConfig, cost: "Cost", available: float) -> int:
         cost: Its cost.
         available: Seconds for training.
     """
-    training = with_fields(config, training__epochs=EPOCHS_WORTH_WIDENING).training
+    training = with_fields(config, {"training.epochs": EPOCHS_WORTH_WIDENING}).training
     needed = cost.training_seconds(training)
     fitting = (
         width

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,10 +29,10 @@ MakeModule = Callable[[C], "NetworkModule[Any, Any]"]
 """Makes what a config trains."""
 
 
-def with_fields(config: C, **values: Any) -> C:
-    """A config with other values of fields, by dotted name with `__` for the dot, such as `training__epochs`."""
+def with_fields(config: C, values: Mapping[str, Any]) -> C:
+    """A config with other values of the fields with these dotted names, such as `training.epochs`."""
     for name, value in values.items():
-        group, _, field = name.partition("__")
+        group, _, field = name.partition(".")
         config = dataclasses.replace(config, **{group: dataclasses.replace(getattr(config, group), **{field: value})})
     return config
 
@@ -66,8 +66,7 @@ def adopt(config: C, run: Path, names: Collection[str] = ()) -> C:
         names: Fields, by dotted name, that the run has decided too.
     """
     before = flatten(yaml.safe_load(RunFolder(run).config.read_text(encoding="utf-8")))
-    decided = {name.replace(".", "__"): before[name] for name in names if name in before}
-    config = with_fields(config, **decided)
+    config = with_fields(config, {name: before[name] for name in names if name in before})
     found = {name: before.get(f"training.{name}") for name in ("precision", "compile")}
     return _decided(config, **{name: value for name, value in found.items() if value is not None})
 
@@ -123,5 +122,5 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
 
 def _decided(config: C, **values: Any) -> C:
     """The config with these values of `training` where it leaves them open."""
-    open_fields = {name: value for name, value in values.items() if getattr(config.training, name, "") in OPEN}
-    return with_fields(config, **{f"training__{name}": value for name, value in open_fields.items()})
+    left_open = [name for name in values if getattr(config.training, name, "") in OPEN]
+    return with_fields(config, {f"training.{name}": values[name] for name in left_open})

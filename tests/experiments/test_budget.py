@@ -19,7 +19,7 @@ from pixelbayes.training.module import TrainingModule
 from pixelbayes.utils.errors import InputError
 
 BEST = replace(PRESETS["best"], data=DataConfig(levels=8))
-WITHOUT_TEACHER = with_fields(BEST, training__teacher=())
+WITHOUT_TEACHER = with_fields(BEST, {"training.teacher": ()})
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_run_uses_its_budget_and_ends_within_it(machine, config, minutes):
     planned = Budget(60.0 * minutes).fit(config, tiny_images())
     limit = 60 * minutes * (1 - MARGIN)
     assert expected_seconds(planned) <= limit
-    longer = with_fields(planned, training__epochs=planned.training.epochs + 1)
+    longer = with_fields(planned, {"training.epochs": planned.training.epochs + 1})
     assert expected_seconds(longer) > limit - 1 or planned.training.epochs == MOST_EPOCHS
     training = planned.training
     assert training.max_seconds < limit
@@ -119,18 +119,17 @@ def make_module(config):
     ],
 )
 def test_precision_and_compilation_are_measured_where_they_are_open(machine, changes, expected, count):
-    config = with_fields(WITHOUT_TEACHER, **{f"training__{name}": value for name, value in changes.items()})
+    config = with_fields(WITHOUT_TEACHER, {f"training.{name}": value for name, value in changes.items()})
     settled = settle(config, make_module)
     assert (settled.training.precision, settled.training.compile) == expected
     assert len(machine) == count
-    assert with_fields(settled, training__precision="auto", training__compile=None) == with_fields(
-        config, training__precision="auto", training__compile=None
-    )
+    left_open = {"training.precision": "auto", "training.compile": None}
+    assert with_fields(settled, left_open) == with_fields(config, left_open)  # nothing else changed
 
 
 def test_processes_of_one_run_do_not_measure(machine, monkeypatch):
     monkeypatch.setattr(plan, "is_launched", lambda: True)
-    settled = settle(with_fields(ExperimentConfig(), training__epochs=2000), make_module)
+    settled = settle(with_fields(ExperimentConfig(), {"training.epochs": 2000}), make_module)
     assert (settled.training.precision, settled.training.compile, machine) == ("float32", False, [])
 
 
