@@ -32,6 +32,24 @@ class OODReference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SetThreshold:
+    """Which classes are in the prediction set of an image; see `metrics.conformal`.
+
+    Raises:
+        ValueError: If a value is out of its range.
+    """
+
+    coverage: float
+    """probability that the set holds the class of an image, above 0 and below 1"""
+    threshold: float
+    """smallest p(c | x) of a class in the set, 0 to 1; at 0 it is every class, because there were too few images"""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.coverage < 1 or not 0 <= self.threshold <= 1:
+            raise ValueError(f"coverage is {self.coverage!r} and threshold {self.threshold!r}, expected probabilities")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CalibrationRecord:
     """The temperature T of softmax(log p(x | c) / T + log p(c)), and what it was fitted on; a JSON file.
 
@@ -57,16 +75,25 @@ class CalibrationRecord:
     """fingerprint of its images and labels"""
     n: int
     """number of labelled images"""
+    interval: tuple[float, float] | None = None
+    """interval that holds T with a probability of about 95%; None in records of version 0.2.0"""
     nll_before: float
     """mean of -log p(label | x) at T = 1, in nats, on these images"""
     nll_after: float
     """the same at T"""
+    sets: SetThreshold | None = None
+    """which classes are in a prediction set; None in records of version 0.2.0, or if there were too few images"""
     ood: OODReference | None = None
     """None for a network without a density"""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.temperature, int | float) and 0 < self.temperature < math.inf):
             raise ValueError(f"temperature is {self.temperature!r}, expected a positive, finite number")
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the images say little about T: the ends of its interval differ by more than a factor of four."""
+        return self.interval is not None and self.interval[1] > 4 * self.interval[0]
 
     @property
     def origin(self) -> str:

@@ -122,6 +122,13 @@ def calibrate(arguments: list[str]) -> None:
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     add_data(parser)
+    parser.add_argument(
+        "--coverage",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="probability that the prediction set of an image holds its class (default: %(default)s)",
+    )
     add_passes(parser)
     add_device(parser)
     options = parser.parse_args(arguments)
@@ -129,15 +136,26 @@ def calibrate(arguments: list[str]) -> None:
     from pixelbayes import experiments
 
     path, record = experiments.calibrate(
-        options.run, options.data, options.split, scoring_of(options), device=options.device
+        options.run,
+        options.data,
+        options.split,
+        scoring_of(options),
+        coverage=options.coverage,
+        device=options.device,
     )
+    with_interval = "  (95% interval {:.3g} to {:.3g})".format(*record.interval) if record.interval else ""
     rows = {
-        "temperature": f"{record.temperature:.4g}",
+        "temperature": f"{record.temperature:.4g}{with_interval}",
         "NLL": f"{record.nll_before:.4f} before, {record.nll_after:.4f} after, in nats",
     }
+    if record.sets:
+        least, coverage = record.sets.threshold, record.sets.coverage
+        rows["prediction sets"] = f"classes of p(c | x) of at least {least:.4g}, for a coverage of {coverage:.0%}"
     if record.ood:
         rows["bits per dimension"] = f"{record.ood.bits_per_dim:.4f}, the reference of out-of-distribution scores"
     show_pairs(f"{record.origin}, {record.n} images", rows)
+    if record.is_uncertain:
+        print(f"{record.n} images say little about the temperature; calibrate with more images if there are any")
     print(f"wrote {path}")
 
 

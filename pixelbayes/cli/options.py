@@ -226,6 +226,12 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
         rows["posterior at T = 1"] = _calibration(metrics)
         if after := metrics["calibrated"]:
             rows[f"posterior at T = {after['temperature']:.4g}"] = f"{_calibration(after)}; {after['source']}"
+    if "n" in (sets := metrics.get("prediction_sets") or {}):
+        low, high = sets["interval"]
+        rows["prediction sets"] = (
+            f"coverage {sets['coverage']:.4f}  (95% interval {low:.4f} to {high:.4f}; {sets['asked']:.0%} asked), "
+            f"{sets['mean_size']:.2f} classes on average; {sets['source']}"
+        )
     if metrics["bits_per_dim"] is not None:
         height, width = metrics["image_size"]
         rows["bits per dimension"] = (

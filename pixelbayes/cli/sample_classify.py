@@ -121,6 +121,7 @@ def classify(arguments: list[str]) -> None:
     from rich.table import Table
 
     from pixelbayes import experiments
+    from pixelbayes.metrics.conformal import set_members
     from pixelbayes.report.predictions import prediction_rows
     from pixelbayes.utils.files import csv_text, write_text
 
@@ -128,12 +129,15 @@ def classify(arguments: list[str]) -> None:
     if options.out:
         write_text(options.out, csv_text(prediction_rows(trained, measurement)))
     ood = experiments.out_of_distribution(trained, measurement)
-    table = Table("image", "class", "p(c | x)", "second", *(["out of distribution by"] if ood else []))
+    members = [] if measurement.sets is None else set_members(measurement.sets, trained.class_names)
+    heading = [f"{measurement.set_metrics['asked']:.0%} set"] if measurement.set_metrics else []
+    table = Table("image", "class", "p(c | x)", "second", *heading, *(["out of distribution by"] if ood else []))
     for i, (image, posterior) in enumerate(zip(measurement.split.names, measurement.posterior, strict=True)):
         p, order = posterior.sort(descending=True)
         (first, *others) = [trained.class_names[label] for label in order.tolist()]
         second = f"{others[0]} {p[1]:.4f}" if others else ""
-        table.add_row(image, first, f"{p[0]:.4f}", second, *([", ".join(ood[i])] if ood else []))
+        in_set = [f"{{{', '.join(members[i])}}}"] if members else []
+        table.add_row(image, first, f"{p[0]:.4f}", second, *in_set, *([", ".join(ood[i])] if ood else []))
     Console().print(table)
     if ood is None:
         print("not calibrated; `pixelbayes calibrate` calibrates p(c | x) and enables out-of-distribution detection")

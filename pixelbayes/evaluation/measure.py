@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelbayes.checkpoints.calibration_record import CalibrationRecord
+from pixelbayes.checkpoints.calibration_record import CalibrationRecord, SetThreshold
 from pixelbayes.checkpoints.trained import Trained, TrainedResNet
 from pixelbayes.data import Split
 from pixelbayes.images.pixels import to_x
@@ -28,6 +28,7 @@ from pixelbayes.inference import (
 from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.metrics.calibration import Calibration
 from pixelbayes.metrics.classification import Classification
+from pixelbayes.metrics.conformal import COVERAGE, fit_set_threshold, prediction_sets, set_metrics
 from pixelbayes.metrics.ood import fit_ood_reference
 from pixelbayes.metrics.registry import computed_metrics
 from pixelbayes.metrics.selective import RiskCoverage
@@ -69,6 +70,8 @@ class Measurement:
         calibration: Calibration of the posterior at T = 1; None likewise.
         calibrated: Calibration after temperature scaling; None likewise, and if there is no stored temperature and
             there are too few images to fit one.
+        sets: The prediction set of each image, bool (N, Y); None without a stored threshold for this way of scoring.
+        set_metrics: Coverage and size of the sets as plain values; None likewise.
         log_prob: log p(x | c), float64 (N, Y), in nats, of unmasked images; None for a dedicated classifier.
         log_marginal: log p(x), float64 (N,), in nats, p(x) = sum over c of p(c) p(x | c); None likewise.
         bits_per_dim: Mean over images of -log2 p(x | label) / (C H W), with p(x) for images without a label; None
@@ -86,6 +89,8 @@ class Measurement:
     classification: Classification | None = None
     calibration: Calibration | None = None
     calibrated: Calibrated | None = None
+    sets: Tensor | None = None
+    set_metrics: dict[str, Any] | None = None
     log_prob: Tensor | None = None
     log_marginal: Tensor | None = None
     bits_per_dim: float | None = None
@@ -127,6 +132,7 @@ class Measurement:
             **(self.calibration.as_dict() if self.calibration else dict.fromkeys(("nll", "brier", "ece"))),
             "calibrated": self.calibrated.as_dict() if self.calibrated else None,
             "selective": selective.as_dict() if selective else None,
+            "prediction_sets": self.set_metrics,
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_of": self.density,
             "views": self.views,
@@ -268,6 +274,11 @@ def check_fit(trained: Trained, split: Split) -> None:
 
 def _measurement(trained: Trained, split: Split, evidence: Tensor, log_prior: Tensor, **more: Any) -> Measurement:
     posterior = log_posterior(evidence, log_prior, trained.temperature)
+    record = trained.calibration
+    if record is not None and record.sets is not None:
+        sets = prediction_sets(posterior.exp(), record.sets.threshold)
+        found = set_metrics(sets, split.labels, trained.class_names)
+        more |= {"sets": sets, "set_metrics": {**found, "asked": record.sets.coverage, "source": record.origin}}
     measurement = Measurement(split, posterior, evidence, log_prior, **more)
     if len(trained.class_names) < 2 or not (split.labels != NO_LABEL).any():
         return measurement
@@ -290,33 +301,42 @@ def _calibrated(record: CalibrationRecord | None, measurement: Measurement) -> C
     calibration = None if posterior is None else Calibration.of(posterior, labels)
     if calibration is None:
         return None
-    temperature = record.temperature if record else fit_temperature(evidence, log_prior, labels)
+    temperature = record.temperature if record else fit_temperature(evidence, log_prior, labels).value
     return Calibrated(temperature, source, calibration)
 
 
-def calibrate(trained: Trained, measurement: Measurement, source: str, split: str) -> CalibrationRecord:
-    """Fits a temperature and the out-of-distribution reference to a measurement.
+def calibrate(
+    trained: Trained, measurement: Measurement, source: str, split: str, coverage: float = COVERAGE
+) -> CalibrationRecord:
+    """Fits a temperature, the threshold of prediction sets and the out-of-distribution reference to a measurement.
 
     Args:
         trained: The network.
         measurement: Its measurement on images that it was not trained on; on training images it would be overconfident.
         source: The data, as in `DataConfig`.
         split: The split that was measured.
+        coverage: The probability that a prediction set holds the class of an image, above 0 and below 1.
 
     Raises:
-        InputError: If no image has a label, or there is only one class.
+        InputError: If no image has a label, or there is only one class; or if the coverage is out of its range.
     """
+    if not 0 < coverage < 1:
+        raise InputError(f"coverage is {coverage}, expected a number above 0 and below 1")
     if measurement.calibration is None:
         raise InputError(
             f"{source}, {split}: calibration needs images with labels of two or more classes; name such a split"
         )
     evidence, log_prior, images = measurement.evidence, measurement.log_prior, measurement.split
-    temperature = fit_temperature(evidence, log_prior, images.labels)
+    temperature, *interval = fit_temperature(evidence, log_prior, images.labels)
     before, after = (
         float(F.nll_loss(log_posterior(evidence, log_prior, t), images.labels, ignore_index=NO_LABEL))
         for t in (1.0, temperature)
     )
-    marginal = measurement.log_marginal
+    marginal, crossed = measurement.log_marginal, cross_fitted(evidence, log_prior, images.labels)
+    sets = None
+    if crossed is not None:
+        threshold = fit_set_threshold(crossed.exp(), images.labels, coverage)
+        sets = SetThreshold(coverage=coverage, threshold=threshold)
     return CalibrationRecord(
         temperature=temperature,
         weights=trained.digest,
@@ -327,7 +347,9 @@ def calibrate(trained: Trained, measurement: Measurement, source: str, split: st
         split=split,
         data=images.fingerprint(),
         n=int((images.labels != NO_LABEL).sum()),
+        interval=(interval[0], interval[1]),
         nll_before=before,
         nll_after=after,
+        sets=sets,
         ood=None if marginal is None else fit_ood_reference(marginal, images.pixels, trained.image_shape.levels),
     )

@@ -17,6 +17,7 @@ from pixelbayes.evaluation import measure as evaluation
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, check_fit
 from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.inference import ScoringConfig
+from pixelbayes.metrics.conformal import COVERAGE
 from pixelbayes.metrics.ood import auroc, fit_ood_reference, ood_scores
 from pixelbayes.plots import separation
 from pixelbayes.utils.devices import pick_device
@@ -118,15 +119,22 @@ def measure_split(trained: Trained, images: Split, name: str, scoring: ScoringCo
 
 
 def calibrate(
-    run: str | Path, source: str, split: str, scoring: ScoringConfig = DEFAULT_SCORING, *, device: str = "auto"
+    run: str | Path,
+    source: str,
+    split: str,
+    scoring: ScoringConfig = DEFAULT_SCORING,
+    *,
+    coverage: float = COVERAGE,
+    device: str = "auto",
 ) -> tuple[Path, CalibrationRecord]:
-    """Fits a temperature and the out-of-distribution reference to a split, and stores them beside the weights.
+    """Calibrates a network on a split, and stores the record beside the weights; see `evaluation.measure.calibrate`.
 
     Args:
         run: A run folder or weights file.
         source: The data, as in `DataConfig`.
         split: The split.
         scoring: How to score the images; later measurements use the same by default.
+        coverage: The probability that a prediction set holds the class of an image, above 0 and below 1.
         device: The device to compute on.
 
     Returns:
@@ -141,7 +149,7 @@ def calibrate(
             f"{run} comes with the package and cannot be changed; calibrate a copy made by `save_pretrained`"
         )
     measurement = measure_split(trained, load_data_for(trained, source).split(split), split, scoring)
-    record = evaluation.calibrate(trained, measurement, source, split)
+    record = evaluation.calibrate(trained, measurement, source, split, coverage)
     path = checkpoint.calibration_file(run)
     record.write(path)
     return path, record

@@ -18,6 +18,7 @@ from pixelbayes.report.tables import (
     quality_table,
     scored_with,
     selective_table,
+    sets_table,
 )
 
 TABLES: dict[str, Callable[[RunRecord], Table | None]] = {  # by the title of the section
@@ -26,6 +27,7 @@ TABLES: dict[str, Callable[[RunRecord], Table | None]] = {  # by the title of th
     "Memorization": lambda record: memorization_table(record.quality),
     "Classification": lambda record: class_table(record.metrics),
     "Calibration": lambda record: calibration_table(record.metrics),
+    "Prediction sets": lambda record: sets_table(record.metrics),
     "Selective classification": lambda record: selective_table(record.metrics),
     "Out-of-distribution detection": lambda record: ood_table(record.metrics),
     "Data": lambda record: data_table(record.data),

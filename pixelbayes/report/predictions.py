@@ -8,21 +8,29 @@ import torch
 from pixelbayes.checkpoints.trained import Trained
 from pixelbayes.data import UNKNOWN_LABEL
 from pixelbayes.evaluation.measure import Measurement
+from pixelbayes.metrics.conformal import set_members
 
 
 def prediction_rows(trained: Trained, measurement: Measurement) -> list[list[Any]]:
-    """One row per image, below a header: name, label, predicted class, p(c | x), and log p(x | c) in nats if known."""
+    """One row per image, below a header: name, label, predicted class and p(c | x).
+
+    If they are known, log p(x | c) in nats and the prediction set follow.
+    """
     names = trained.class_names
     header = ["image", "label", "predicted", *(f"p({name} | x)" for name in names)]
     numbers = measurement.posterior
     if measurement.log_prob is not None:
         header += [f"log p(x | {name})" for name in names]
         numbers = torch.cat([numbers, measurement.log_prob], dim=1)
+    members = [] if measurement.sets is None else set_members(measurement.sets, names)
+    if members:
+        header.append("prediction set")
     labels, predicted = measurement.split.labels.tolist(), measurement.predicted.tolist()
     rows: list[list[Any]] = [header]
     for i, image in enumerate(measurement.split.names):
         label = "" if labels[i] == UNKNOWN_LABEL else names[labels[i]]
-        rows.append([image, label, names[predicted[i]], *(f"{number:.6g}" for number in numbers[i].tolist())])
+        in_set = ["; ".join(members[i])] if members else []
+        rows.append([image, label, names[predicted[i]], *(f"{number:.6g}" for number in numbers[i].tolist()), *in_set])
     return rows
 
 

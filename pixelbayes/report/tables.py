@@ -96,6 +96,22 @@ def calibration_table(metrics: Metrics) -> Table | None:
     return Table(rows, ["posterior", *posteriors], caption)
 
 
+def sets_table(metrics: Metrics) -> Table | None:
+    """Coverage and size of the prediction sets, of all images and by class."""
+    found = metrics.get("prediction_sets")
+    if not found or "n" not in found:
+        return None
+    rows = [
+        [name, f"{of['n']:,}", with_interval(of["coverage"], of["interval"]), number(of["mean_size"], 2)]
+        for name, of in {"all": found, **found["per_class"]}.items()
+    ]
+    caption = (
+        f"A set holds the class of its image with a probability of {found['asked']:.0%}, on average over images like "
+        f"those that its threshold was {found['source']}; by class it may differ."
+    )
+    return Table(rows, ["class", "images", "coverage (95% interval)", "mean number of classes"], caption)
+
+
 def selective_table(metrics: Metrics) -> Table | None:
     """Accuracy among the most confident images."""
     selective = metrics.get("selective")

@@ -126,7 +126,8 @@ def reversed_split(images):
 def test_without_a_stored_temperature_the_calibrated_metrics_are_cross_fitted(mostly_correct):
     found = measure(trained_pixelcnn(prior=UNIFORM), mostly_correct)
     assert found.calibrated.source == "cross-fitted on these images"
-    assert found.calibrated.temperature == fit_temperature(found.evidence, found.log_prior, mostly_correct.labels)
+    fitted = fit_temperature(found.evidence, found.log_prior, mostly_correct.labels)
+    assert found.calibrated.temperature == fitted.value
     torch.testing.assert_close(found.log_posterior, found.evidence.log_softmax(dim=1))  # T = 1
     crossed = cross_fitted(found.evidence, found.log_prior, mostly_correct.labels)
     assert found.calibrated.calibration == Calibration.of(crossed, mostly_correct.labels)

@@ -54,6 +54,31 @@ def test_calibrate_writes_a_record_beside_the_weights_and_nothing_else(run, pict
     output = capsys.readouterr().out
     assert f"wrote {run}/calibration.json" in output
     assert "the reference of out-of-distribution scores" in output
+    assert "12 images say little about the temperature" in output
+
+
+def test_prediction_sets_of_the_asked_coverage_are_shown_by_every_command(run, pictures, tmp_path, capsys):
+    assert calibrate(run, pictures, "--split", "test", "--coverage", "0.75") == 0
+    record = checkpoint.load(run).calibration
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"at least {record.sets.threshold:.4g}, for a coverage of 75%" in shown
+    out = tmp_path / "classes.csv"
+    assert main(["classify", str(run), str(pictures / "test/dog"), "--out", str(out), "--device", "cpu"]) == 0
+    assert "75% set" in capsys.readouterr().out
+    with out.open(newline="") as file:
+        for row in csv.DictReader(file):
+            posterior = {name: float(row[f"p({name} | x)"]) for name in CLASSES}
+            held = [name for name, p in posterior.items() if p >= record.sets.threshold or p == max(posterior.values())]
+            assert row["prediction set"] == "; ".join(held)
+    _, measurement, found = metrics(run, pictures, "validation")
+    sets = found["prediction_sets"]
+    inside = measurement.sets.gather(1, measurement.split.labels[:, None])
+    assert (sets["n"], sets["asked"], sets["coverage"]) == (12, 0.75, float(inside.double().mean()))
+    assert main(["evaluate", str(run), "--data", str(pictures), "--device", "cpu", "--out", str(tmp_path / "e")]) == 0
+    assert "75% asked" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "A set holds the class of its image with a probability of 75%" in (tmp_path / "e/index.html").read_text()
+    assert calibrate(run, pictures, "--coverage", "95") == 2
+    assert "coverage is 95.0, expected a number above 0 and below 1" in capsys.readouterr().err
 
 
 def test_a_weights_file_has_its_own_calibration(finished_run, pictures, tmp_path):

@@ -149,7 +149,7 @@ def test_a_plot_in_the_registry_is_shown_with_its_description_and_caption(tmp_pa
     assert [title for _, title in titles(page) if title in order] == [
         title for title in order if ("", title) in titles(page)
     ]
-    assert TABLES.keys() - set(order) == {"Acceptance", "Data"}
+    assert TABLES.keys() - set(order) == {"Acceptance", "Data", "Prediction sets"}
 
 
 def test_a_metric_in_the_registry_has_a_card_and_a_column(tmp_path, monkeypatch):
