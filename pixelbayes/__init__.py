@@ -2,9 +2,9 @@
 
 >>> import pixelbayes
 >>> trained = pixelbayes.load("digits")
->>> samples = pixelbayes.sample_class(trained.network, trained.label("7"), pixelbayes.SamplingConfig(count=2))
->>> samples.shape  # uint8 levels
-torch.Size([2, 1, 8, 8])
+>>> samples = trained.sample("7", count=2)  # uint8 levels, (2, 1, 8, 8)
+>>> trained.predict(samples)  # or image files, PIL images, uint8 arrays
+['7', '7']
 """
 
 from importlib import import_module
@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING, Any
 from pixelbayes.version import __version__
 
 if TYPE_CHECKING:
-    from pixelbayes.checkpoints.checkpoint import load, load_any, load_classifier, save
-    from pixelbayes.checkpoints.hub import from_pretrained, push_to_hub, save_pretrained
+    from pixelbayes.checkpoints.checkpoint import save
+    from pixelbayes.checkpoints.hub import push_to_hub, save_pretrained
     from pixelbayes.checkpoints.merging import average_weights, make_ensemble
     from pixelbayes.checkpoints.provenance import Provenance
     from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedPixelCNN, TrainedResNet
+    from pixelbayes.experiments.estimator import PixelBayesClassifier
+    from pixelbayes.experiments.predict import (
+        PixelCNNPredictor,
+        ResNetPredictor,
+        from_pretrained,
+        load,
+        load_any,
+        load_classifier,
+        predictor,
+    )
+    from pixelbayes.images.pixels import requantise, to_pixels, to_x
     from pixelbayes.images.preprocessing import Preprocessing
     from pixelbayes.images.shape import ImageShape
     from pixelbayes.inference import (
@@ -40,11 +51,22 @@ if TYPE_CHECKING:
     from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
 
 _NAMES = {  # module -> public names; they are imported at first use, because PyTorch takes seconds to import
-    "checkpoints.checkpoint": ("load", "load_any", "load_classifier", "save"),
-    "checkpoints.hub": ("from_pretrained", "push_to_hub", "save_pretrained"),
+    "checkpoints.checkpoint": ("save",),
+    "checkpoints.hub": ("push_to_hub", "save_pretrained"),
     "checkpoints.merging": ("average_weights", "make_ensemble"),
     "checkpoints.provenance": ("Provenance",),
     "checkpoints.trained": ("Ensemble", "Trained", "TrainedPixelCNN", "TrainedResNet"),
+    "experiments.estimator": ("PixelBayesClassifier",),
+    "experiments.predict": (
+        "PixelCNNPredictor",
+        "ResNetPredictor",
+        "from_pretrained",
+        "load",
+        "load_any",
+        "load_classifier",
+        "predictor",
+    ),
+    "images.pixels": ("requantise", "to_pixels", "to_x"),
     "images.preprocessing": ("Preprocessing",),
     "images.shape": ("ImageShape",),
     "inference": (
@@ -77,11 +99,14 @@ __all__ = [
     "ImageShape",
     "MixtureOfLogistics",
     "MultiView",
+    "PixelBayesClassifier",
     "PixelCNN",
     "PixelCNNConfig",
+    "PixelCNNPredictor",
     "Prefix",
     "Preprocessing",
     "Provenance",
+    "ResNetPredictor",
     "SamplingConfig",
     "Scorer",
     "ScoringConfig",
@@ -96,7 +121,9 @@ __all__ = [
     "load_any",
     "load_classifier",
     "make_ensemble",
+    "predictor",
     "push_to_hub",
+    "requantise",
     "sample_cached",
     "sample_class",
     "sample_classes",
@@ -105,6 +132,8 @@ __all__ = [
     "sampling_noise",
     "save",
     "save_pretrained",
+    "to_pixels",
+    "to_x",
 ]
 
 

@@ -3,6 +3,7 @@ import doctest
 import re
 import runpy
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,9 +11,11 @@ import pytest
 
 from pixelbayes.cli import main
 from pixelbayes.cli.parser import Parser
+from pixelbayes.experiments.presets import DIGITS, PRESETS
 from pixelbayes.images.shape import ImageShape
 from pixelbayes.models.fusion import FUSIONS
-from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
+from pixelbayes.models.pixelcnn import Architecture, PixelCNN, PixelCNNConfig
+from pixelbayes.utils.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -56,6 +59,35 @@ def test_every_example_gives_what_it_says(document, tmp_path, monkeypatch):
     assert runner.summarize(verbose=False).failed == 0
 
 
+def lines_of_python(document, section=""):
+    """The blocks of Python without a prompt in a document, or in one section of it."""
+    text = document.read_text(encoding="utf-8")
+    text = text.partition(section)[2].partition("\n## ")[0] if section else text
+    return [block[2] for block in CODE.finditer(text) if block[1] == "python" and ">>>" not in block[2]]
+
+
+@pytest.mark.slow
+def test_the_lines_of_python_in_readme_and_usage_run_and_give_what_they_say(without_plots, monkeypatch):
+    tiny = Architecture(num_filters=4, num_mixtures=2)
+    monkeypatch.setitem(PRESETS, "best", replace(DIGITS, model=tiny, training=replace(DIGITS.training, epochs=1)))
+    load, train = lines_of_python(ROOT / "README.md")
+    names = {}
+    exec(load, names)
+    assert names["pixels"].shape == (4, 3, 32, 32)
+    assert names["names"] == ["koala"] * 4
+    assert names["posterior"].shape == (4, 4)
+    names |= {"X": names["pixels"].repeat(3, 1, 1, 1), "y": ["koala", "panda"] * 6}
+    exec(train.replace('budget="4h"', "epochs=1"), names)
+    assert names["images"].shape == (16, 32, 32, 3)
+    assert names["posterior"].shape == (12, 2)
+
+    names = {}
+    for block in lines_of_python(ROOT / "docs" / "usage.md", "\n## Use it from Python\n"):
+        exec(block, names)
+    trained = names["trained"]
+    assert names["classifier"].predict(names["x"]).tolist() == [trained.label("koala")] * 4
+
+
 def commands(document):
     """The command lines of pixelbayes in the code blocks of a document."""
     blocks = "".join(block[2] for block in CODE.finditer(document.read_text(encoding="utf-8")) if block[1] != "python")
@@ -76,6 +108,10 @@ def test_every_command_line_has_valid_options(document, tmp_path, monkeypatch, c
     monkeypatch.setattr(Parser, "parse_args", parse)
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text("seed: 1\n")  # a document writes it with --print-config
+    for run in {path for command in commands(document) for path in command if path.startswith("runs/")}:
+        config = RunFolder(Path(run)).config  # so that it can be resumed
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text("seed: 0\n")
     for _, *arguments in commands(document):
         with contextlib.suppress(ParsedError):
             status = main([argument for argument in arguments if argument != "..."])  # "..." stands for other options

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -11,6 +11,8 @@ from pixelbayes.checkpoints.provenance import AveragedNetwork, Provenance
 from pixelbayes.checkpoints.trained import Ensemble, TrainedPixelCNN
 from pixelbayes.utils.config_diff import config_differences
 from pixelbayes.utils.errors import InputError
+
+AnyPixelCNN = TypeVar("AnyPixelCNN", bound=TrainedPixelCNN)
 
 SPLIT_FIELDS = ("validation_fraction", "test_fraction", "split_seed")  # how a source without splits is divided
 
@@ -37,7 +39,7 @@ def make_ensemble(networks: Sequence[TrainedPixelCNN], names: Sequence[str] = ()
 
 
 @torch.no_grad()
-def average_weights(networks: Sequence[TrainedPixelCNN], names: Sequence[str] = ()) -> TrainedPixelCNN:
+def average_weights(networks: Sequence[AnyPixelCNN], names: Sequence[str] = ()) -> AnyPixelCNN:
     """A network whose weights are the mean of those of several networks.
 
     It costs as much as one network, and is often better than each. This holds for networks in one basin of the loss:
@@ -67,11 +69,11 @@ def average_weights(networks: Sequence[TrainedPixelCNN], names: Sequence[str] = 
         for state in states:
             total += state[name].cpu()
         weight.copy_(total / len(states))
-    return TrainedPixelCNN(
+    return dataclasses.replace(
+        first,
         network=network.requires_grad_(False).eval(),
-        class_names=first.class_names,
-        preprocessing=first.preprocessing,
-        prior=first.prior,
+        calibration=None,
+        stale_calibration=False,
         provenance=Provenance(
             config=_data_config(networks),
             averaged=tuple(AveragedNetwork(weights=each.digest, command=each.provenance.command) for each in networks),

@@ -88,14 +88,15 @@ class Trained(ABC):
         return torch.tensor(self.prior, dtype=torch.float64).log()
 
     def label(self, name: str) -> int:
-        """The label of a class, given its name or its number.
+        """The label of a class, given its name, or its number if no class name is a number.
 
         Raises:
             InputError: If there is no such class.
         """
         if name in self.class_names:
             return self.class_names.index(name)
-        if name.isdecimal() and int(name) < len(self.class_names):
+        named_by_numbers = any(each.isdecimal() for each in self.class_names)
+        if name.isdecimal() and not named_by_numbers and int(name) < len(self.class_names):
             return int(name)
         raise InputError(f"class {name!r} is unknown; this network knows: {', '.join(self.class_names)}")
 

@@ -91,7 +91,8 @@ def classify(arguments: list[str]) -> None:
     validation = measure_split(trained, data.split("validation"), "validation")
     show_metrics(metrics_of(trained, validation, options.data, "validation"))
     test = measure_split(trained, data.split("test"), "test")
-    write_text(options.out, csv_text(submission_rows(test)))
+    written_labels = data.written_labels or trained.class_names
+    write_text(options.out, csv_text(submission_rows(test, written_labels)))
     print(f"{len(test.split)} predictions in {options.out}")
 
 

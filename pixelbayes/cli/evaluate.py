@@ -96,7 +96,7 @@ def evaluate(arguments: list[str]) -> None:
     if options.csv:
         write_text(options.csv, csv_text(prediction_rows(trained, measurement)))
     if options.submission:
-        write_text(options.submission, csv_text(submission_rows(measurement)))
+        write_text(options.submission, csv_text(submission_rows(measurement, evaluation.written_labels)))
     show_metrics(evaluation.metrics)
     if options.members:
         print(

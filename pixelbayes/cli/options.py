@@ -14,7 +14,10 @@ if TYPE_CHECKING:  # these modules import PyTorch or jsonargparse, which take se
     from pixelbayes.inference import ScoringConfig
 
 RUN_HELP = "run folder (its best weights), weights file, or name of a bundled network"
-DATA_HELP = "digits, folder:DIR, csv:DIR, hub:NAME, or a folder, whose layout is detected"
+DATA_HELP = (
+    "digits, folder:DIR, csv:DIR, npz:FILE, idx:DIR, cifar:DIR, archive:FILE, hub:NAME, or a folder, npz file or "
+    "archive, whose contents are detected"
+)
 IMAGES_HELP = "image files, or folders of them"
 
 
@@ -171,9 +174,12 @@ def with_config_of_run(arguments: list[str]) -> list[str]:
     early = pre_parser.parse_known_args(arguments)[0]
     if early.resume and not early.out:
         raise InputError("--resume needs --out, the run to continue")
-    if early.resume and (config := RunFolder(early.out).config).is_file():
-        return ["--config", str(config), *arguments]
-    return arguments
+    if not early.resume:
+        return arguments
+    config = RunFolder(early.out).config
+    if not config.is_file():
+        raise InputError(f"{early.out} holds no run to resume; correct --out, or start a run without --resume")
+    return ["--config", str(config), *arguments]
 
 
 def run_folder(options: Namespace, name: str) -> Path:

@@ -1,7 +1,7 @@
 """Labelled images in memory, the result of loading any source."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -55,6 +55,8 @@ class ImageData:
         preprocessing: How the images were converted to pixels.
         source: As in `DataConfig`.
         cut_from_train: Names of the splits that the source lacks and that were cut from its training images.
+        left_out: The number of files, rows or images of the source that are not used, by reason.
+        written_labels: How the source writes each label, Y of them, such as "0"; empty if by the class names.
     """
 
     splits: dict[str, Split]
@@ -62,6 +64,8 @@ class ImageData:
     preprocessing: Preprocessing
     source: str
     cut_from_train: tuple[str, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+    written_labels: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """A hash of the pixels and labels of all splits, 32 hexadecimal digits. It changes with the source."""

@@ -7,13 +7,18 @@ from pathlib import Path
 from pixelbayes.data.dataset import ImageData
 from pixelbayes.data.decoding import decode
 from pixelbayes.data.listing import STANDARD_SPLITS, Listing, class_faults
+from pixelbayes.data.sources.archive import layout_of, list_archive
+from pixelbayes.data.sources.cifar import list_cifar
 from pixelbayes.data.sources.csv_table import list_table
 from pixelbayes.data.sources.digits import list_digits
 from pixelbayes.data.sources.folder import list_folder
 from pixelbayes.data.sources.hub import is_saved_dataset, list_hub
+from pixelbayes.data.sources.idx import list_idx
+from pixelbayes.data.sources.npz import list_npz
 from pixelbayes.data.splitting import cut_missing_splits
 from pixelbayes.images.preprocessing import Preprocessing, Resize
 from pixelbayes.images.shape import ImageShape
+from pixelbayes.utils.archives import is_archive
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import InputError, check_fields
 
@@ -21,6 +26,10 @@ SOURCES: dict[str, Callable[[str, tuple[str, ...]], Listing]] = {
     "digits": list_digits,
     "folder": list_folder,
     "csv": list_table,
+    "npz": list_npz,
+    "idx": list_idx,
+    "cifar": list_cifar,
+    "archive": list_archive,
     "hub": list_hub,
 }
 """The function that lists each kind of source, given the location after the colon and the class names, if any."""
@@ -36,7 +45,8 @@ class DataConfig:
     """
 
     source: str = "digits"
-    """digits, folder:DIR, csv:DIR, hub:NAME or hub:NAME:VARIANT; or a folder, whose layout decides"""
+    """digits, folder:DIR, csv:DIR, npz:FILE, idx:DIR, cifar:DIR, archive:FILE, hub:NAME or hub:NAME:VARIANT; or a
+    folder, npz file or archive, whose contents decide"""
     image_size: tuple[int, int] | None = None
     """height and width in pixels; by default the common size of the images"""
     channels: int | None = None
@@ -46,7 +56,7 @@ class DataConfig:
     resize: Resize = "crop"
     """crop cuts the centre to the aspect ratio of image_size; squash changes the aspect ratio"""
     class_names: tuple[str, ...] = ()
-    """classes in label order; by default those of the source, in alphabetical order"""
+    """classes in label order; by default those of the source, numbers by value, then in alphabetical order"""
     validation_fraction: float = 0.15
     """fraction of each class, 0 to 1, that is cut from train if the source has no validation split"""
     test_fraction: float = 0.15
@@ -106,6 +116,8 @@ def load_data(config: DataConfig) -> ImageData:
         preprocessing=preprocessing,
         source=config.source,
         cut_from_train=listing.cut_from_train,
+        left_out=listing.left_out,
+        written_labels=listing.written_labels,
     )
 
 
@@ -113,10 +125,18 @@ def _kind_and_location(source: str) -> tuple[str, str]:
     kind, _, location = source.partition(":")
     if kind in SOURCES and bool(location) == (kind != "digits"):
         return kind, location
-    folder = Path(source).expanduser()
-    if not source or not folder.is_dir():
+    path = Path(source).expanduser()
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return "npz", source
+    if path.is_file() and is_archive(path):
+        return "archive", source
+    if not source or not path.is_dir():
         forms = ", ".join(kind if kind == "digits" else f"{kind}:..." for kind in SOURCES)
-        raise InputError(f"data source {source!r} is neither a folder nor one of {forms}; correct --data")
-    if (folder / "train.csv").is_file():
-        return "csv", source
-    return ("hub" if is_saved_dataset(folder) else "folder"), source
+        raise InputError(
+            f"data source {source!r} is neither a folder, an npz file, a zip or tar archive nor one of {forms}; "
+            "correct --data"
+        )
+    if is_saved_dataset(path):
+        return "hub", source
+    kind, contents = layout_of(path)
+    return kind, str(contents)

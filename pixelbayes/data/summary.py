@@ -5,7 +5,10 @@ from collections import Counter, defaultdict
 from itertools import combinations
 from typing import Any
 
+from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from pixelbayes.data.dataset import UNKNOWN_LABEL, ImageData, Split
@@ -21,7 +24,7 @@ def summarise(data: ImageData) -> dict[str, Any]:
         smallest; None without training images of every class. "duplicates" are images with equal pixels after
         preprocessing: "within" counts the images that repeat an earlier image of their split, "across" the images of
         the second split that are in the first, too, and "conflicting" lists the names of equal images that have
-        different labels.
+        different labels. "left_out" is the number of files, rows or images that are not used, by reason.
     """
     splits = {name: _counts(split, data.class_names) for name, split in data.splits.items()}
     largest_first = sorted(splits.get("train", {}).get("per_class", {}).values(), reverse=True)
@@ -33,6 +36,7 @@ def summarise(data: ImageData) -> dict[str, Any]:
         "levels": shape.levels,
         "class_names": list(data.class_names),
         "cut_from_train": list(data.cut_from_train),
+        "left_out": dict(data.left_out),
         "splits": splits,
         "imbalance": largest_first[0] / largest_first[-1] if largest_first and largest_first[-1] else None,
         "duplicates": _duplicates(data),
@@ -78,6 +82,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     lines = [f"{height}x{width}, {colour}, {summary['levels']} levels"]
     if summary["cut_from_train"]:
         lines.append(f"{' and '.join(summary['cut_from_train'])} cut from train, stratified by class")
+    if small := _classes_only_in_train(summary):
+        lines.append(f"with one or two images, only in train: {_few(small)}")
     if summary["imbalance"] is not None:
         lines.append(f"largest class of train / smallest class: {summary['imbalance']:.2f}")
     lines += [f"duplicates within {name}: {count}" for name, count in duplicates["within"].items() if count]
@@ -86,21 +92,37 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
             first, second = pair.split("/")
             lines.append(f"images of {second} that are also in {first}: {count}")
     lines += [f"same pixels, different labels: {', '.join(group)}" for group in duplicates["conflicting"][:5]]
+    if left_out := [f"{count} x {reason}" for reason, count in summary["left_out"].items()]:
+        lines.append(f"not used: {_few(left_out)}")
     return lines
 
 
-def summary_table(summary: dict[str, Any]) -> Table:
+def _classes_only_in_train(summary: dict[str, Any]) -> list[str]:
+    """The classes of which no image could be cut from train, because they have too few."""
+    splits, cut = summary["splits"], summary["cut_from_train"]
+    return [
+        name
+        for name in summary["class_names"]
+        if cut and splits["train"]["per_class"][name] and not any(splits[part]["per_class"][name] for part in cut)
+    ]
+
+
+def _few(texts: list[str]) -> str:
+    return ", ".join(texts[:8]) + (f" and {len(texts) - 8} more" if len(texts) > 8 else "")
+
+
+def summary_table(summary: dict[str, Any]) -> Group:
     """The number of images of each class and split, with `summary_lines` below."""
     splits = summary["splits"]
-    table = Table("class", title=summary["source"], caption="\n".join(summary_lines(summary)), caption_justify="left")
+    table = Table("class", title=escape(summary["source"]))
     for name in splits:
         table.add_column(name, justify="right")
     for name in summary["class_names"][:MAX_CLASSES]:
-        table.add_row(name, *(str(split["per_class"][name]) for split in splits.values()))
+        table.add_row(escape(name), *(str(split["per_class"][name]) for split in splits.values()))
     if len(summary["class_names"]) > MAX_CLASSES:
         table.add_row(f"... and {len(summary['class_names']) - MAX_CLASSES} more", *("" for _ in splits))
     if any(split["unlabelled"] for split in splits.values()):
         table.add_row("unlabelled", *(str(split["unlabelled"]) for split in splits.values()))
     table.add_section()
     table.add_row("all", *(str(split["images"]) for split in splits.values()))
-    return table
+    return Group(table, Text("\n".join(summary_lines(summary)), style="table.caption"))

@@ -239,7 +239,7 @@ def _check_complete(folder: Path, count: int) -> None:
 
 
 def _no_image(folder: Path) -> InputError:
-    return InputError(f"{folder}: no image ({', '.join(SUFFIXES)}) in this folder; draw some, or name another")
+    return InputError(f"{folder}: no image that can be read in this folder; draw some, or name another")
 
 
 def _read_images(files: Sequence[Path], preprocessing: Preprocessing) -> Tensor:

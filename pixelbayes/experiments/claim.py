@@ -20,13 +20,14 @@ from pixelbayes.data.summary import summarise, summary_table
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.plots import augmentations
 from pixelbayes.training import OptimizationConfig, TrainingConfig
-from pixelbayes.utils.config_diff import config_differences
+from pixelbayes.utils.config_diff import config_differences, flatten
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import write_text
 from pixelbayes.utils.run_folder import RunFolder
 
-MAY_CHANGE = ("training.devices",)  # fields that a resumed run may change, because they do not change the result
+# fields that a resumed run may change: the number and kind of devices, and the place of the same images
+MAY_CHANGE = ("training.devices", "training.device", "data.source")
 
 
 def start_run(
@@ -47,7 +48,7 @@ def start_run(
     Raises:
         InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run.
     """
-    data = data or load_data(config.data)
+    data = data or load_run_data(config, run)
     names = dict.fromkeys(("train", "validation", eval_split))
     if empty := [name for name in names if not len(data.split(name))]:
         raise InputError(f"{config.data.source}: the {' and '.join(empty)} split holds no image")
@@ -57,6 +58,16 @@ def start_run(
         claim(RunFolder(run), config, summary, resume)
         Console(stderr=True).print(summary_table(summary))
     return data
+
+
+def load_run_data(config: RunConfig, run: Path) -> ImageData:
+    """The data of a config; if the run of a folder names images that are not there, the message says what to do."""
+    try:
+        return load_data(config.data)
+    except InputError as error:
+        if not RunFolder(run).config.is_file() or "\n" in str(error):
+            raise
+        raise InputError(f"{error}; if the images of {run} have moved, give their new place with --data") from None
 
 
 def check_machine(config: OptimizationConfig) -> None:
@@ -81,8 +92,9 @@ def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume:
     if folder.config.is_file():
         if not resume:
             raise InputError(f"{folder.path} holds a run already; give --resume to continue it, or another --out")
-        before = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-        changed = [name for name in config_differences(before, config.as_plain()) if name not in MAY_CHANGE]
+        before, after = yaml.safe_load(folder.config.read_text(encoding="utf-8")), config.as_plain()
+        different = config_differences(before, after)
+        changed = [name for name in different if name not in MAY_CHANGE]
         if changed:
             raise InputError(f"{folder.config} has other values of {', '.join(changed)}; resume without these options")
         if folder.data.is_file():
@@ -92,6 +104,11 @@ def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume:
                     f"{config.data.source}: the images or labels have changed since {folder.path} was started; "
                     "restore them, or start a new run with another --out"
                 )
+        for name in different:
+            was, now = flatten(before).get(name), flatten(after)[name]
+            Console(stderr=True).print(
+                f"{name} was {was} and is {now}; the run goes on", markup=False, highlight=False, soft_wrap=True
+            )
     elif folder.best.exists():
         raise InputError(f"{folder.path} holds a network that was not trained there; give another --out")
     write_text(folder.config, config.as_yaml())

@@ -3,25 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.trained import Trained, TrainedPixelCNN
-from pixelbayes.data import Split
 from pixelbayes.evaluation.explanation import Explanation, contrast_classes
 from pixelbayes.evaluation.explanation import explain as explain_images
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement
 from pixelbayes.evaluation.sample_folder import file_stems
 from pixelbayes.experiments.claim import check_folder
-from pixelbayes.experiments.measure import measure_split
-from pixelbayes.images.preprocessing import open_image
+from pixelbayes.experiments.predict import measure_images
 from pixelbayes.inference import ScoringConfig
 from pixelbayes.metrics.ood import exceeded_limits, ood_scores
-from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.plots import explanations, save_figure
 from pixelbayes.utils.devices import pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import csv_text, write_text
+from pixelbayes.utils.progress import tracker
 from pixelbayes.utils.run_folder import FIGURE_FORMATS
 
 
@@ -40,24 +36,7 @@ def classify(
         InputError: If there is no image, or files cannot be read; the message lists all of them.
     """
     trained = checkpoint.load(run, pick_device(device))
-    return trained, _measure_files(trained, images, scoring)
-
-
-def _measure_files(
-    trained: TrainedPixelCNN, images: Sequence[Path], scoring: ScoringConfig = DEFAULT_SCORING
-) -> Measurement:
-    files = [file for path in images for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    files = [file for file in files if not file.name.startswith(".")]
-    pixels, faults = [], []
-    for file in files:
-        try:
-            pixels.append(trained.preprocessing(open_image(file)))
-        except InputError as error:
-            faults.append(str(error))
-    if faults or not pixels:
-        raise InputError.listing(faults or [f"{', '.join(map(str, images))}: no image to classify; name image files"])
-    split = Split(torch.stack(pixels), torch.full((len(pixels),), NO_LABEL), tuple(map(str, files)))
-    return measure_split(trained, split, "images", scoring)
+    return trained, measure_images(trained, images, scoring, track=tracker("scoring images"))
 
 
 def out_of_distribution(trained: Trained, measurement: Measurement) -> list[tuple[str, ...]] | None:
@@ -107,7 +86,7 @@ def explain(
     chosen = classes and tuple(map(trained.label, classes))
     if len(trained.class_names) < 2 or (chosen and chosen[0] == chosen[1]):
         raise InputError(f"classes are {', '.join(classes or trained.class_names)}, expected two different ones")
-    measurement = _measure_files(trained, images)
+    measurement = measure_images(trained, images, track=tracker("scoring images"))
     pairs = [(chosen[0], chosen[1])] * len(measurement.split) if chosen else contrast_classes(measurement.log_posterior)
     found = explain_images(trained, measurement.split.pixels, measurement.log_posterior, pairs)
     stems = file_stems([Path(file).stem for file in measurement.split.names])

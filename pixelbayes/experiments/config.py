@@ -17,6 +17,7 @@ from pixelbayes.models.pixelcnn import Architecture, PixelCNN, PixelCNNConfig
 from pixelbayes.training import OptimizationConfig, TrainingConfig
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.randomness import check_seed
 
 if TYPE_CHECKING:
     from pixelbayes.training.module import TrainingModule
@@ -35,7 +36,10 @@ class RunConfig:
     training: OptimizationConfig = field(default_factory=OptimizationConfig)
     """how to train"""
     seed: int = 0
-    """random seed of initial weights, shuffling, augmentation, dropout and sampling"""
+    """random seed of initial weights, shuffling, augmentation, dropout and sampling, a whole number within 64 bits"""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
     def as_plain(self) -> dict[str, Any]:
         """Nested dictionaries, lists and plain values, as in YAML and JSON."""
@@ -61,6 +65,7 @@ class ExperimentConfig(RunConfig):
     """how to train it"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         active = self.augmentation.active
         if self.model.condition_on_augmentation and not (active and self.augmentation.share < 1):
             raise InputError(

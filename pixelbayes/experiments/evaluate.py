@@ -73,11 +73,13 @@ class Evaluation:
         trained: The network, or ensemble.
         measurement: Its measurement.
         metrics: All metrics, as in metrics.json and, under "quality", quality.json.
+        written_labels: How the data write each label, Y of them.
     """
 
     trained: Trained
     measurement: Measurement
     metrics: dict[str, Any]
+    written_labels: tuple[str, ...]
 
 
 def evaluation_folder(run: Path, source: str, split: str, members: Sequence[str | Path] = ()) -> Path:
@@ -192,7 +194,7 @@ def evaluate(
     parent = RunFolder(Path(run))
     if parent.page.is_file() and out.parent == parent.evaluations:
         run_report([parent.path]).write(parent.page)  # the run's report includes its evaluations
-    return Evaluation(trained, measurement, {**metrics, "quality": quality})
+    return Evaluation(trained, measurement, {**metrics, "quality": quality}, data.written_labels or trained.class_names)
 
 
 def _density(trained: Trained, run: str | Path) -> TrainedPixelCNN:

@@ -15,7 +15,7 @@ from pixelbayes.data import ImageData, load_data
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, calibrate
 from pixelbayes.experiments.baseline import classifier_module
 from pixelbayes.experiments.budget import DECIDED, Budget
-from pixelbayes.experiments.claim import augmented_examples, command_line, run_facts, start_run
+from pixelbayes.experiments.claim import augmented_examples, command_line, load_run_data, run_facts, start_run
 from pixelbayes.experiments.config import ExperimentConfig, training_module
 from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluation_folder
 from pixelbayes.experiments.measure import measure_split
@@ -24,6 +24,7 @@ from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_feature
 from pixelbayes.experiments.teacher import AUTO, make_teacher, teacher_config, untrained_teacher
 from pixelbayes.inference import SamplingConfig, ScoringConfig, sample_classes
 from pixelbayes.report.results import write_results
+from pixelbayes.training.launch import check_main
 from pixelbayes.utils.config_diff import config_differences, flatten
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.progress import tracker
@@ -75,8 +76,10 @@ def train(
     """
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
-    data = data or load_data(config.data)
+    data = data or load_run_data(config, run)
     config = _planned(config, run, data, budget)
+    if config.training.devices > 1:
+        check_main()
     evaluation = EvaluationConfig(
         samples=SamplingConfig(count=samples, seed=config.seed) if samples else None,
         features=FeatureConfig(features=config.training.fid_features),
@@ -149,7 +152,9 @@ def _planned(config: ExperimentConfig, run: Path, data: ImageData, budget: Budge
         fields = flatten(planned.as_plain())
         changed = config_differences(config.as_plain(), planned.as_plain())
         chosen = ", ".join(f"{name} {_as_text(fields[name])}" for name in changed)
-        Console(stderr=True).print(f"to end within {budget.seconds / 60:.3g} minutes: {chosen}", highlight=False)
+        Console(stderr=True).print(
+            f"to end within {budget.seconds / 60:.3g} minutes: {chosen}", highlight=False, soft_wrap=True
+        )
     return planned
 
 

@@ -1,8 +1,10 @@
 """Converts image files to uint8 levels (C, H, W) and back. Every image that a network sees is decoded here."""
 
+import importlib
 import io
 import threading
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,7 +22,13 @@ from pixelbayes.utils.files import replacing
 
 Resize = Literal["crop", "squash"]
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # not EPS, because decoding it executes Ghostscript
+with suppress(ImportError):  # the extra "heic"
+    importlib.import_module("pillow_heif").register_heif_opener()
+Image.init()
+
+FORMATS = tuple(  # not EPS, because decoding it executes Ghostscript
+    name for name in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF") if name in Image.OPEN
+)
 
 _opening = threading.Lock()  # warnings.catch_warnings is not thread-safe before Python 3.14
 
@@ -118,6 +126,8 @@ def decode_image(data: bytes, name: str) -> Image.Image:
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     except UnidentifiedImageError:
+        if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1") and "HEIF" not in FORMATS:
+            raise InputError(f"{name}: HEIC is read after pip install 'pixelbayes[heic]'") from None
         raise InputError(f"{name}: not one of {', '.join(FORMATS)}; convert it or remove it") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(f"{name}: over {Image.MAX_IMAGE_PIXELS} pixels; make it smaller or remove it") from None

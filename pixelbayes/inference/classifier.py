@@ -6,8 +6,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from pixelbayes.images.pixels import to_x
+from pixelbayes.images.pixels import check_floats, check_x, to_x
 from pixelbayes.models.fusion import NO_LABEL
+from pixelbayes.models.pixelcnn import PixelCNN
 from pixelbayes.utils.progress import Tracker, no_progress
 
 
@@ -72,7 +73,17 @@ class BayesClassifier:
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x | c) for every class, (B, Y), in nats."""
+        """log p(x | c) for every class, (B, Y), in nats.
+
+        Args:
+            x: Images, (B, C, H, W), as the density takes them; for a network of this package on its levels in [-1, 1].
+
+        Raises:
+            InputError: If x has an integer type, or the network takes images of another shape or other values.
+        """
+        check_floats(x)
+        if isinstance(self.density, PixelCNN):  # it computes gradients too, so it takes values between the levels
+            check_x(x, self.density.config.image_shape)
         if isinstance(self.density, ClassDensity):
             return self.density.class_log_prob(x, len(self.log_prior))
         labels = torch.arange(len(self.log_prior), device=x.device)
@@ -98,11 +109,11 @@ class BayesClassifier:
         return torch.where(label == NO_LABEL, mixture, own)
 
     def predict_proba(self, x: Tensor) -> Tensor:
-        """p(c | x), (B, Y)."""
+        """p(c | x), (B, Y); x as in `log_prob`."""
         return self.posterior(self.log_prob(x))
 
     def predict(self, x: Tensor) -> Tensor:
-        """argmax over c of p(c | x), int64 (B,)."""
+        """argmax over c of p(c | x), int64 (B,); x as in `log_prob`."""
         return self.log_posterior(self.log_prob(x)).argmax(dim=1)
 
 

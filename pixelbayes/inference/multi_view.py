@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from pixelbayes.images.pixels import check_x
 from pixelbayes.images.views import apply_view
 from pixelbayes.inference.classifier import ClassDensity
 from pixelbayes.models.fusion import Condition
@@ -54,7 +55,8 @@ class ReferenceScorer:
 
     @torch.no_grad()
     def class_log_prob(self, x: Tensor, num_classes: int, view: int = 0, visible: Tensor | None = None) -> Tensor:
-        """As in `ViewDensity`."""
+        """As in `ViewDensity`; x is checked as in `Scorer`."""
+        check_x(x, self.network.config.image_shape)
         zeros = torch.zeros(len(x), dtype=torch.long, device=x.device)
         conditions = [Condition(zeros + label, zeros + view) for label in range(num_classes)]
         mask = None if visible is None else visible.expand(len(x), -1, -1, -1)

@@ -12,7 +12,7 @@ from pixelbayes.models.pixelcnn import PixelCNN
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.errors import check_fields
 from pixelbayes.utils.progress import Tracker, no_progress
-from pixelbayes.utils.randomness import Key
+from pixelbayes.utils.randomness import Key, check_seed
 
 
 @documented
@@ -27,7 +27,7 @@ class SamplingConfig:
     count: int = 25
     """samples per class"""
     seed: int = 0
-    """random seed"""
+    """random seed, a whole number within 64 bits"""
     temperature: float = 1.0
     """T of p^(1/T) over the levels of each colour; 1 samples the model itself"""
     guidance: float = 0.0
@@ -42,6 +42,7 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         check_fields(self, ("count", "batch_size"), lambda n: n >= 1, "at least 1")
         check_fields(self, ("temperature",), lambda t: t > 0, "a number above 0")
+        check_seed(self.seed)
 
 
 DEFAULT_SAMPLING = SamplingConfig()

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pixelbayes.images.pixels import check_x
 from pixelbayes.images.views import COUNTS
 from pixelbayes.inference.all_classes import score_classes
 from pixelbayes.inference.folding import folded, with_subpixels
@@ -103,7 +104,12 @@ class Scorer:
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, label: Tensor) -> Tensor:
-        """log p(x | label) of images (B, C, H, W) under labels int64 (B,), shape (B,), in nats."""
+        """log p(x | label) of images (B, C, H, W) under labels int64 (B,), shape (B,), in nats.
+
+        Raises:
+            InputError: If x is not on the levels in [-1, 1], or has another shape than the network takes.
+        """
+        check_x(x, self.network.config.image_shape)
         if len(x) == 0:
             return x.new_empty(0)
         rows = self.rows_per_chunk(x.device)
@@ -118,11 +124,15 @@ class Scorer:
         """log p(x | c) under every class, (B, Y), in nats.
 
         Args:
-            x: Images, (B, C, H, W), already in the view.
+            x: Images, (B, C, H, W), on their levels in [-1, 1], already in the view.
             num_classes: Y.
             view: The view; 0 for unchanged images.
             visible: Mask of the network's input, (1, H, W): 1 where it sees the image; None for all visible.
+
+        Raises:
+            InputError: As in `log_prob`.
         """
+        check_x(x, self.network.config.image_shape)
         if len(x) == 0:
             return x.new_empty(0, num_classes)
         images, classes = self.chunk(x.device, num_classes)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelbayes.images.pixels import check_floats
 from pixelbayes.images.shape import ImageShape
 from pixelbayes.images.views import COUNTS
 from pixelbayes.models.conditioning import (
@@ -388,7 +389,15 @@ class PixelCNN(nn.Module):
         key: Key | None = None,
         visible: Tensor | None = None,
     ) -> Tensor:
-        """log p(x_i | x_<i, condition) of every pixel given those before it, (B, H, W), in nats."""
+        """log p(x_i | x_<i, condition) of every pixel given those before it, (B, H, W), in nats.
+
+        Raises:
+            InputError: If x has an integer type, or another number of channels.
+        """
+        check_floats(x)
+        channels = self.config.image_shape.channels
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise InputError(f"x has shape {tuple(x.shape)}, expected (B, {channels}, H, W)")
         return self.likelihood(self(x, condition, key, visible)).log_prob(x)
 
 

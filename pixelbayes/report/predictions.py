@@ -1,5 +1,6 @@
 """Predictions as rows of a CSV file."""
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -34,9 +35,15 @@ def prediction_rows(trained: Trained, measurement: Measurement) -> list[list[Any
     return rows
 
 
-def submission_rows(measurement: Measurement) -> list[list[Any]]:
-    """Rows in the format of the course, below the header `id,label`: the file name and the predicted label."""
+def submission_rows(measurement: Measurement, written_labels: Sequence[str]) -> list[list[Any]]:
+    """Rows below the header `id,label`: the file name and the predicted label, as the data write it.
+
+    Args:
+        measurement: The predictions.
+        written_labels: How the data write each label, Y of them.
+    """
     names = [PurePosixPath(name).name for name in measurement.split.names]
     if len(set(names)) < len(names):  # different folders contain files of the same name
         names = list(measurement.split.names)
-    return [["id", "label"], *map(list, zip(names, measurement.predicted.tolist(), strict=True))]
+    predicted = [written_labels[label] for label in measurement.predicted.tolist()]
+    return [["id", "label"], *map(list, zip(names, predicted, strict=True))]

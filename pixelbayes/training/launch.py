@@ -16,12 +16,14 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
@@ -31,6 +33,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 GRACE_SECONDS = 10.0  # after an error, for the other processes to end by themselves
+UNGUARDED = 77  # exit status of a process that was started by a script without a main guard
 
 
 def is_launched() -> bool:
@@ -48,6 +51,25 @@ def num_machines() -> int:
     return int(os.environ["WORLD_SIZE"]) // num_local_processes() if is_launched() else 1
 
 
+def check_main() -> None:
+    """Checks that this program can start processes; called before anything else of a run on several devices.
+
+    Each new process imports the script of this one. A script that starts training while it is imported would start
+    processes without end, so such an import ends here, without a word, and `launch` names the reason.
+
+    Raises:
+        InputError: If the program comes from standard input, which the processes cannot read again.
+    """
+    if is_launched():
+        return
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # a new process, before its function
+        os._exit(UNGUARDED)
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if main.__spec__ is None and file is not None and not Path(file).exists():
+        raise InputError("several devices need a script in a file, but this one is read from standard input; save it")
+
+
 def launch(count: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Calls a function in several new processes, which find each other by the environment variables of `torchrun`.
 
@@ -63,6 +85,7 @@ def launch(count: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwar
         The result of the first process.
 
     Raises:
+        InputError: If the script of this program has no main guard.
         Exception: The error of the first process that fails; the others are ended.
     """
     context = multiprocessing.get_context("spawn")
@@ -72,12 +95,16 @@ def launch(count: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwar
     try:
         with _forwarding_signals(processes) as signals:
             for rank in range(count):
-                receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_run, args=(work, sender, rank, count, port))
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_run, args=(theirs, rank, count, port))
                 process.start()
-                processes[receiver] = process
-                sender.close()
-            result: T = _first_result(list(processes), signals)
+                processes[ours] = process
+                theirs.close()
+            for connection in processes:
+                # not as an argument, because `start` never returns if a process dies before it has read a long one
+                with suppress(ConnectionError):  # the process has died, which `_first_result` reports
+                    connection.send_bytes(work)
+            result: T = _first_result(processes, signals)
             return result
     finally:
         for process in processes.values():
@@ -92,22 +119,29 @@ def _free_port() -> int:
     return port
 
 
-def _first_result(receivers: list[Connection], signals: list[int]) -> Any:
+def _first_result(processes: dict[Connection, SpawnProcess], signals: list[int]) -> Any:
     """Waits for the results of all processes and returns that of the first; raises the first error."""
+    receivers = list(processes)
     results: dict[Connection, Any] = {}
     while len(results) < len(receivers):
         for receiver in wait([each for each in receivers if each not in results]):
             assert isinstance(receiver, Connection)
             try:
                 results[receiver], error = receiver.recv()
-            except EOFError:
-                error = _death(signals)
+            except (EOFError, ConnectionError):
+                processes[receiver].join(GRACE_SECONDS)
+                error = _death(signals, processes[receiver].exitcode)
             if error is not None:
                 raise error
     return results[receivers[0]]
 
 
-def _death(signals: list[int]) -> Exception:
+def _death(signals: list[int], status: int | None = None) -> Exception:
+    if status == UNGUARDED:
+        return InputError(
+            "several devices need a script that trains only as the main program; put its code below "
+            "`if __name__ == '__main__':`"
+        )
     if signals:
         return InterruptedRunError("training stopped before its state was saved", signals[0])
     return RuntimeError("a process of the run died; possibly the memory was not sufficient")
@@ -135,7 +169,7 @@ def _forwarding_signals(processes: dict[Connection, SpawnProcess]) -> Iterator[l
             signal.signal(number, handler)
 
 
-def _run(work: bytes, sender: Connection, rank: int, count: int, port: int) -> None:
+def _run(connection: Connection, rank: int, count: int, port: int) -> None:
     os.setsid()  # Ctrl-C on a terminal then reaches only the parent, which forwards it once
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ |= {
@@ -148,16 +182,16 @@ def _run(work: bytes, sender: Connection, rank: int, count: int, port: int) -> N
         "TORCHELASTIC_RUN_ID": "pixelbayes",  # tells Lightning not to start processes
     }
     try:
-        function, args, kwargs = pickle.loads(work)
-        sender.send((function(*args, **kwargs), None))
+        function, args, kwargs = pickle.loads(connection.recv_bytes())
+        connection.send((function(*args, **kwargs), None))
     except (InputError, DivergedError, InterruptedRunError) as error:
-        sender.send((None, error))
+        connection.send((None, error))
     except KeyboardInterrupt:
-        sender.send((None, _death([signal.SIGINT])))
+        connection.send((None, _death([signal.SIGINT])))
     except BaseException:  # other errors may not be picklable
-        sender.send((None, RuntimeError(traceback.format_exc())))
+        connection.send((None, RuntimeError(traceback.format_exc())))
     finally:
-        sender.close()
+        connection.close()
 
 
 def _end_with_parent() -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pixelbayes.utils.errors import InputError
+
 # 64-bit constants are written as signed int64, because torch has no unsigned arithmetic; products wrap around
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio
 _GOLDEN32 = 0x9E3779B9 - 2**32  # 2^32 / golden ratio
@@ -106,6 +108,16 @@ class Key:
         largest = round(probability * 2**16) - 2**15 - 1  # a mask is 1 where its signed 16 bits are at most this
         # the sign bit of a difference instead of a comparison, because compiled code is slow with booleans
         return 1 + (largest - (words >> 16) >> 31), 1 + (largest - (words << 16 >> 16) >> 31)
+
+
+def check_seed(seed: int) -> None:
+    """Checks that a random seed fits into 64 bits.
+
+    Raises:
+        InputError: If it does not.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise InputError(f"seed is {seed}, expected a whole number of at most 64 bits")
 
 
 def permutation(seed: int, stream: str, step: int, count: int, device: torch.device | str = "cpu") -> Tensor:

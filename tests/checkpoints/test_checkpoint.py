@@ -77,9 +77,11 @@ def test_the_log_prior_is_the_logarithm_of_the_prior():
     assert trained().log_prior.exp().tolist() == pytest.approx([0.5, 0.25, 0.25])
 
 
-def test_a_class_is_found_by_its_name_first_and_then_by_its_number():
+def test_a_class_is_found_by_its_number_only_if_no_class_is_named_by_one():
     network = trained()
-    assert [network.label(name) for name in ("ant", "bee", "2", "0", "1")] == [0, 1, 2, 0, 1]
+    assert [network.label(name) for name in ("ant", "bee", "2")] == [0, 1, 2]
+    by_position = replace(network, class_names=("ant", "bee", "fly"))
+    assert [by_position.label(name) for name in ("fly", "0", "1")] == [2, 0, 1]
 
 
 @pytest.mark.parametrize("name", ["wasp", "3", "-1", "", "²"])

@@ -15,7 +15,8 @@ def test_an_unknown_source_is_rejected_with_the_valid_forms(source):
     with pytest.raises(InputError) as caught:
         load_data(DataConfig(source=source))
     assert str(caught.value) == (
-        f"data source {source!r} is neither a folder nor one of digits, folder:..., csv:..., hub:...; correct --data"
+        f"data source {source!r} is neither a folder, an npz file, a zip or tar archive nor one of digits, folder:..., "
+        "csv:..., npz:..., idx:..., cifar:..., archive:..., hub:...; correct --data"
     )
 
 

@@ -69,3 +69,17 @@ def test_the_table_has_a_row_for_each_class_up_to_twenty(tmp_path, picture):
     assert "class19" in capture.get()
     assert "class20" not in capture.get()
     assert "... and 2 more" in capture.get()
+
+
+def test_what_is_not_used_and_classes_too_small_to_divide_have_a_line_and_names_are_not_markup(tmp_path, class_folders):
+    class_folders(".", 4)
+    (tmp_path / "dog/02.png").unlink()
+    (tmp_path / "dog/03.png").unlink()
+    (tmp_path / "dog").rename(tmp_path / "[red]")
+    (tmp_path / "cat/Thumbs.db").touch()
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(summary_table(summarise(load_data(DataConfig(source=f"folder:{tmp_path}")))))
+    assert "not used: 1 x hidden or system file" in capture.get()
+    assert "with one or two images, only in train: [red]" in capture.get()
+    assert capture.get().count("[red]") == 2  # in the line and in the table

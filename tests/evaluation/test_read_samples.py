@@ -112,7 +112,7 @@ def test_a_folder_with_both_folders_and_images_is_refused(tmp_path, write):
 def test_a_folder_without_an_image_is_refused(tmp_path, folders):
     for name in folders:
         (tmp_path / name).mkdir()
-    assert fault(tmp_path) == "no image (.png, .jpg, .jpeg, .webp, .bmp) in this folder; draw some, or name another"
+    assert fault(tmp_path) == "no image that can be read in this folder; draw some, or name another"
 
 
 def test_a_missing_folder_is_refused(tmp_path):

@@ -101,7 +101,7 @@ def test_evaluate_gives_the_metrics_of_the_run_and_writes_them_to_every_named_fi
 
 
 @pytest.mark.usefixtures("without_plots")
-def test_a_submission_has_file_names_and_label_numbers(finished_run, pictures, tmp_path):
+def test_a_submission_has_file_names_and_the_labels_of_the_data(finished_run, pictures, tmp_path):
     for label, name in enumerate(CLASSES):
         (tmp_path / "data/test").mkdir(parents=True, exist_ok=True)
         (tmp_path / "data/train" / name).mkdir(parents=True)
@@ -110,7 +110,7 @@ def test_a_submission_has_file_names_and_label_numbers(finished_run, pictures, t
     form, metrics = tmp_path / "form.csv", tmp_path / "metrics.json"
     options = ("--split", "test", "--submission", form, "--json", metrics, "--out", tmp_path / "out")
     assert evaluate(finished_run, tmp_path / "data", *options) == 0
-    assert rows(form) == [["id", "label"], ["0.png", "2"], ["1.png", "1"], ["2.png", "0"]]
+    assert rows(form) == [["id", "label"], ["0.png", "owl"], ["1.png", "dog"], ["2.png", "cat"]]
     assert read(metrics)["accuracy"] is None  # test images outside class folders have no label
 
 

@@ -229,6 +229,21 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
 
 
 @pytest.mark.slow
+def test_a_run_whose_images_have_moved_goes_on_where_they_are_now(finished_run, pictures, tmp_path, capsys):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(pictures), str(tmp_path / "before")))
+    assert main(["train", "--out", str(run), "--resume"]) == 2
+    assert f"if the images of {run} have moved, give their new place with --data" in capsys.readouterr().err
+    assert main(["train", "--out", str(run), "--resume", "--data", str(pictures)]) == 0
+    assert f"data.source was {tmp_path}/before and is {pictures}; the run goes on" in capsys.readouterr().err
+    other = shutil.copytree(pictures, tmp_path / "other")
+    shutil.copy(other / "train/cat/00.png", other / "train/cat/01.png")
+    assert main(["train", "--out", str(run), "--resume", "--data", str(other)]) == 2
+    assert "the images or labels have changed" in capsys.readouterr().err
+    assert str(pictures) in config.read_text()
+
+
 def test_another_process_resumes_a_run_to_the_same_bits(pictures, finished_run, tmp_path):
     run = tmp_path / "run"
     options = ("train", "--data", pictures, "--out", run, *TINY.split())

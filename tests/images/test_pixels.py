@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from pixelbayes.images.pixels import requantise, to_level, to_pixels, to_x
+from pixelbayes.images.pixels import check_x, requantise, to_level, to_pixels, to_x
+from pixelbayes.images.shape import ImageShape
+from pixelbayes.utils.errors import InputError
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -34,3 +36,22 @@ def test_requantising_picks_the_nearest_level():
     pixels = torch.arange(256).to(torch.uint8)
     nearest = (torch.arange(256).double()[:, None] / 255 - torch.arange(17).double() / 16).abs().argmin(dim=1)
     assert torch.equal(requantise(pixels, 256, 17).long(), nearest)
+
+
+# Images that a network takes
+
+
+@pytest.mark.parametrize("levels", [2, 5, 17, 256])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_levels_are_accepted_in_every_precision_and_however_they_were_computed(levels, dtype):
+    shape = ImageShape(height=2, width=levels, channels=1, levels=levels)
+    pixels = torch.arange(levels, dtype=torch.uint8).expand(3, 1, 2, -1)
+    check_x(to_x(pixels, levels, dtype), shape)
+    for x in ((pixels / (levels - 1) - 0.5) / 0.5, pixels / ((levels - 1) / 2) - 1):
+        check_x(x, shape)
+    check_x(torch.empty(0, 1, 2, levels, dtype=dtype), shape)
+
+
+def test_levels_that_are_floats_are_refused():
+    with pytest.raises(InputError, match=r"pixels are torch.float32, expected integer levels 0 .. 16"):
+        to_x(torch.zeros(2), 17)

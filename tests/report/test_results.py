@@ -75,7 +75,7 @@ def test_predictions_have_a_row_for_each_image_with_every_class(trained):
 )
 def test_a_submission_has_the_file_names_or_the_paths_if_file_names_are_not_unique(names, ids):
     found = replace(UNLABELLED, split=replace(UNLABELLED.split, names=names))
-    assert submission_rows(found) == [["id", "label"], [ids[0], 0], [ids[1], 2]]
+    assert submission_rows(found, ("1", "2", "10")) == [["id", "label"], [ids[0], "1"], [ids[1], "10"]]
 
 
 def test_the_files_of_a_measurement_agree_and_the_page_shows_all_plots(trained, tmp_path):

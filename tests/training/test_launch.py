@@ -138,6 +138,28 @@ def test_a_run_of_two_processes_that_is_interrupted_resumes_with_one(pictures, f
     assert len(read_history(RunFolder(run).history)) == 4
 
 
+SCRIPT = """
+import sys
+from pathlib import Path
+from pixelbayes.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_script_without_a_main_guard_is_refused_in_one_line(pictures, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    options = command(pictures, tmp_path / "run", "--devices", "2")[2:]
+    ended = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, timeout=100)
+    *_, last = ended.stderr.splitlines()
+    assert "put its code below `if __name__ == '__main__':`" in last
+    assert "Traceback" not in ended.stderr
+    ended = subprocess.run(
+        [sys.executable, "-", *options], input=SCRIPT, capture_output=True, text=True, timeout=100, cwd=tmp_path
+    )
+    assert "Traceback" not in ended.stderr
+
+
 def test_torchrun_starts_the_processes_and_one_of_them_writes_the_files(pictures, finished_run, tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     options = command(pictures, tmp_path / "run")
