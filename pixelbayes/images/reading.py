@@ -57,8 +57,8 @@ def read_images(images: AnyImages, preprocessing: Preprocessing) -> tuple[Tensor
         except InputError as error:
             faults.append(str(error))
     if faults or not pixels:
-        every = [images] if isinstance(images, str | Path) else images
-        folders = [str(each) for each in every if isinstance(each, str | Path)]
+        listed = images if isinstance(images, list | tuple) else [images]
+        folders = [str(each) for each in listed if isinstance(each, str | Path)]
         where = f"{', '.join(folders)}: no image" if folders else "there is no image"
         raise InputError.listing(faults or [f"{where}; give image files, PIL images, arrays or tensors"])
     return torch.stack(pixels), tuple(names)
