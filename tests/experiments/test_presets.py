@@ -84,6 +84,6 @@ def test_the_loss_of_a_preset_falls_on_photographs(name, photographs):
         key = Key.of(0, "training", step, index)
         pixels = augment(batch.pixels, 256, config.augmentation, key.fold(1))
         optimizer.zero_grad()
-        likelihood_loss(network, batch._replace(pixels=pixels), key).backward()
+        likelihood_loss(network, batch._replace(pixels=pixels), key).reshape(-1)[0].backward()
         optimizer.step()
     assert loss_without_dropout() < before
