@@ -1,5 +1,6 @@
 """The command line. Each command parses its options, calls `experiments` and prints; heavy imports come last."""
 
+import io
 import sys
 from collections.abc import Callable
 
@@ -34,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0; 1 if training diverged; 2 for invalid input; 128 + signal after a signal, 130 for Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks, as in a pipe on Windows, is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
         _dispatch(arguments)
     except InputError as error:

@@ -1,5 +1,6 @@
 """The commands as a whole: overview, exit statuses, and start-up."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,11 @@ def test_every_error_has_its_exit_status_and_one_line(error, status, message, tm
     monkeypatch.setattr(experiments, "train", fail)
     assert main(["train", "--out", str(tmp_path / "run")]) == status
     assert capsys.readouterr().err == f"pixelbayes: {message}\n"
+
+
+def test_what_the_encoding_of_the_output_lacks_is_escaped(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert main(["猫"]) == 2
+    stream.flush()
+    assert rb"unknown command '\u732b'" in stream.buffer.getvalue()
