@@ -1,5 +1,6 @@
 """Imports networks of the course's code: pclucas14's port of PixelCNN++ with a whole-image embedding."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -23,6 +24,9 @@ def import_course_network(
     dtype: torch.dtype = torch.float32,
 ) -> TrainedPixelCNN:
     """Converts a state dict of the course's code to a network, without executing pickled code.
+
+    The state dict may be an entry of a saved dictionary, as training loops write it, the names may begin with those of
+    `DataParallel` and `torch.compile`, and weight normalisation may have its new names.
 
     The course's transposed convolutions are normalised per input channel, those here per output channel. The effective
     weight is copied, so both compute the same function. The images have 256 levels.
@@ -89,9 +93,7 @@ def _read(path: str | Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path}: not a state dict that can be read without executing code; save `model.state_dict()`"
         ) from error
-    state = (
-        {name: value for name, value in state.items() if isinstance(value, Tensor)} if isinstance(state, dict) else {}
-    )
+    state = _unwrapped(state)
     needed = (
         "embedding.weight",
         "u_init.conv.weight_v",
@@ -104,6 +106,28 @@ def _read(path: str | Path) -> dict[str, Tensor]:
             f"{path}: not a network of the course's code with a whole-image embedding; it lacks {', '.join(missing)}"
         )
     return state
+
+
+def _unwrapped(saved: object) -> dict[str, Tensor]:
+    """The tensors of a state dict, or of the first one in a dictionary, by their names in the course's code."""
+    if not isinstance(saved, dict):
+        return {}
+    tensors = {str(name): value for name, value in saved.items() if isinstance(value, Tensor)}
+    if not tensors:
+        return next(filter(None, map(_unwrapped, saved.values())), {})
+    return {_plain_name(name): value for name, value in tensors.items()}
+
+
+def _plain_name(name: str) -> str:
+    """A name without the prefixes of wrappers, and with the old names of weight normalisation.
+
+    >>> _plain_name("module._orig_mod.u_init.conv.parametrizations.weight.original0")
+    'u_init.conv.weight_g'
+    """
+    name = re.sub(r"^((module|_orig_mod)\.)+", "", name)
+    for new, old in (("original0", "weight_g"), ("original1", "weight_v")):
+        name = name.replace(f"parametrizations.weight.{new}", old)
+    return name
 
 
 def _course_name(name: str) -> str:

@@ -73,6 +73,25 @@ def test_by_default_images_are_square_and_classes_are_numbered(saved):
     assert imported.class_names == ("0", "1", "2", "3")
 
 
+def as_others_save_it(state):
+    """A checkpoint of a training loop, of a compiled network in DataParallel with the new weight normalisation."""
+    new = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+
+    def renamed(name):
+        start, _, last = name.rpartition(".")
+        return f"module._orig_mod.{start}.{new.get(last, last)}"
+
+    return {"epoch": 3, "optimizer": {}, "model_state_dict": {renamed(name): value for name, value in state.items()}}
+
+
+def test_wrapped_and_renamed_state_dicts_are_read_too(saved):
+    state = course_state(1)
+    plain = import_course_network(saved(state), image_size=SIZE)
+    wrapped = import_course_network(saved(as_others_save_it(state)), image_size=SIZE)
+    for one, other in zip(plain.network.parameters(), wrapped.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 # Other files
 
 
