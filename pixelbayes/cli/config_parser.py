@@ -330,6 +330,12 @@ def check_file(path: Path, types: Mapping[str, Any]) -> list[str]:
             faults.append(f"{path}: unknown field {name}{suggest(name, types)}")
         elif value is None and type(None) not in get_args(types[name]):
             faults.append(f"{path}: {name} is null, expected {describe(types[name])}")
+        elif isinstance(value, list) and str in get_args(types[name]):
+            faults += [
+                f"{path}: {name} holds {each!r}, which is not text in YAML; put quotes around what you wrote"
+                for each in value
+                if not isinstance(each, str)
+            ]
     if faults:
         raise InputError.listing(faults)
     return list(flatten(plain))

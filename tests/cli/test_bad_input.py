@@ -173,6 +173,15 @@ CONFIG = [
         lambda: config("training:\n  epohcs: 3\nn_resent: 5\n"),
     ),
     Case(
+        "class names that are not text in YAML",
+        f"{TRAIN} --config wrong.yaml",
+        (
+            "wrong.yaml: data.class_names holds True, which is not text in YAML; put quotes around what you wrote",
+            "wrong.yaml: data.class_names holds 3, which is not text in YAML",
+        ),
+        lambda: config("data: {class_names: [yes, cat, 3]}\n"),
+    ),
+    Case(
         "a field of another type",
         f"{TRAIN} --config wrong.yaml",
         "training.epochs is 'many', expected a whole number",
