@@ -176,9 +176,13 @@ def acceptance_line(found: Mapping[str, Any]) -> str:
     """What became of samples drawn with acceptance, from `Acceptance.as_dict`, in one line for people."""
     shares = ", ".join(f"{name} {share:.2f}" for name, share in found["acceptance"].items())
     draws = sum(found["expected_draws"].values()) / len(found["expected_draws"])
+    bits = ""
+    if found.get("bits_per_dim") is not None:
+        bits = f"; bits per dimension of real images: {found['bits_per_dim']:.4f}, of the draws alone "
+        bits += f"{found['bits_per_dim_of_draws']:.4f}"
     return (
         f"{found['accepted']} of {found['samples']} samples accepted, after at most {found['max_draws']} draws each, "
-        f"{draws:.1f} expected; share of the draws that is accepted: {shares}"
+        f"{draws:.1f} expected; share of the draws that is accepted: {shares}{bits}"
     )
 
 

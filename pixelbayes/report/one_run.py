@@ -32,6 +32,10 @@ TABLES: dict[str, Callable[[RunRecord], Table | None]] = {  # by the title of th
     "Out-of-distribution detection": lambda record: ood_table(record.metrics),
     "Data": lambda record: data_table(record.data),
 }
+AFTER = {
+    "Acceptance": "Sample quality",
+    "Prediction sets": "Calibration",
+}  # sections without plots, and their places
 OTHER_PLOTS = "Other plots"  # title of the section of plots that are not in PLOTS
 TIMELINE_TEXT = "Samples by epoch, always from the same noise, one row per class."
 
@@ -64,7 +68,10 @@ def sections_of(record: RunRecord, *, timelines: bool = True) -> list[Section]:
     """
     pictures = _pictures_by_section(record)
     samples = timeline(record) if timelines else None
-    titles = dict.fromkeys([*(plot.section for plot in PLOTS.values()), *TABLES, OTHER_PLOTS])
+    with_plots = dict.fromkeys(plot.section for plot in PLOTS.values())
+    following = {before: title for title, before in AFTER.items()}
+    placed = [each for title in with_plots for each in (title, following.get(title)) if each]
+    titles = dict.fromkeys([*placed, *TABLES, OTHER_PLOTS])
     sections = []
     for title in titles:
         table = TABLES[title](record) if title in TABLES else None
