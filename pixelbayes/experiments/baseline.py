@@ -15,7 +15,7 @@ from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
 from pixelbayes.evaluation.measure import measure
-from pixelbayes.experiments.claim import augmented_examples, command_line, load_run_data, run_facts, start_run
+from pixelbayes.experiments.claim import augmented_examples, checked_data, command_line, run_facts, start_run
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.experiments.plan import adopt, settle
 from pixelbayes.models.resnet import ResNet, ResNetArchitecture, ResNetConfig
@@ -85,7 +85,7 @@ def train_baseline(
     """
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
-    data = data or load_run_data(config, run)
+    data = checked_data(config, run, eval_split, data)
     is_started = RunFolder(run).config.is_file()
     config = adopt(config, run) if is_started else settle(config, partial(classifier_module, data=data))
     start_run(config, run, resume=resume, eval_split=eval_split, data=data)

@@ -48,11 +48,7 @@ def start_run(
     Raises:
         InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run.
     """
-    data = data or load_run_data(config, run)
-    names = dict.fromkeys(("train", "validation", eval_split))
-    if empty := [name for name in names if not len(data.split(name))]:
-        raise InputError(f"{config.data.source}: the {' and '.join(empty)} split holds no image")
-    check_machine(config.training)
+    data = checked_data(config, run, eval_split, data)
     summary = {"fingerprint": data.fingerprint(), **summarise(data)}
     if is_first_process():
         claim(RunFolder(run), config, summary, resume)
@@ -60,7 +56,21 @@ def start_run(
     return data
 
 
-def load_run_data(config: RunConfig, run: Path) -> ImageData:
+def checked_data(config: RunConfig, run: Path, eval_split: str, data: ImageData | None = None) -> ImageData:
+    """Loads the data, and checks them and the machine; before anything of a run is measured or written.
+
+    Raises:
+        InputError: As from `start_run`, apart from the folder.
+    """
+    data = data or _load_run_data(config, run)
+    names = dict.fromkeys(("train", "validation", eval_split))
+    if empty := [name for name in names if not len(data.split(name))]:
+        raise InputError(f"{config.data.source}: the {' and '.join(empty)} split holds no image")
+    check_machine(config.training)
+    return data
+
+
+def _load_run_data(config: RunConfig, run: Path) -> ImageData:
     """The data of a config; if the run of a folder names images that are not there, the message says what to do."""
     try:
         return load_data(config.data)

@@ -15,7 +15,7 @@ from pixelbayes.data import ImageData, load_data
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, calibrate
 from pixelbayes.experiments.baseline import classifier_module
 from pixelbayes.experiments.budget import DECIDED, Budget
-from pixelbayes.experiments.claim import augmented_examples, command_line, load_run_data, run_facts, start_run
+from pixelbayes.experiments.claim import augmented_examples, checked_data, command_line, run_facts, start_run
 from pixelbayes.experiments.config import ExperimentConfig, training_module
 from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluation_folder
 from pixelbayes.experiments.measure import measure_split
@@ -76,7 +76,7 @@ def train(
     """
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
-    data = data or load_run_data(config, run)
+    data = checked_data(config, run, eval_split, data)
     config = _planned(config, run, data, budget)
     if config.training.devices > 1:
         check_main()
