@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
 import yaml
 from runs import TINY, tiny_images, train
 
+from pixelbayes import experiments
 from pixelbayes.data import DataConfig
 from pixelbayes.experiments import ExperimentConfig, plan
 from pixelbayes.experiments.budget import MARGIN, MOST_EPOCHS, WIDTHS, Budget, parse_duration
@@ -131,6 +133,15 @@ def test_processes_of_one_run_do_not_measure(machine, monkeypatch):
     monkeypatch.setattr(plan, "is_launched", lambda: True)
     settled = settle(with_fields(ExperimentConfig(), {"training.epochs": 2000}), make_module)
     assert (settled.training.precision, settled.training.compile, machine) == ("float32", False, [])
+
+
+def test_data_without_validation_images_are_refused_before_anything_is_measured(machine, tmp_path):
+    data = tiny_images()
+    empty = replace(data, splits=data.splits | {"validation": data.splits["validation"].take(torch.arange(0))})
+    with pytest.raises(InputError, match="the validation split holds no image"):
+        experiments.train(with_fields(WITHOUT_TEACHER, {"training.epochs": 2000}), tmp_path, data=empty)
+    assert machine == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_with_a_budget_says_what_it_chose_and_a_resumed_run_keeps_it(pictures, tmp_path, capsys):
