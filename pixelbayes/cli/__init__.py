@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Callable
 
+from pixelbayes.cli.audit import audit
 from pixelbayes.cli.course import course
 from pixelbayes.cli.evaluate import calibrate, evaluate, explain, report
 from pixelbayes.cli.sample_classify import average, classify, import_network, sample
@@ -15,6 +16,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "compare": compare,
     "baseline": baseline,
+    "audit": audit,
     "evaluate": evaluate,
     "calibrate": calibrate,
     "average": average,

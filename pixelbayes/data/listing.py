@@ -38,11 +38,13 @@ class Record:
         name: Its name in messages and tables.
         label: 0 .. Y-1, or `UNKNOWN_LABEL`.
         read: Decodes the image; raises an InputError that names it.
+        path: Its file on the disk or in an archive, if it has one.
     """
 
     name: str
     label: int
     read: Callable[[], Image.Image]
+    path: AnyPath | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

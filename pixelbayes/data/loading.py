@@ -92,17 +92,27 @@ class DataConfig:
         )
 
 
-def load_data(config: DataConfig) -> ImageData:
-    """Decodes all images of a source.
+def list_images(config: DataConfig) -> Listing:
+    """Lists the images of a source without decoding them. The faults that are found so far are in the listing.
 
     Raises:
-        InputError: If the source is unknown or has faults; the message has one line per fault.
+        InputError: If the source is unknown or cannot be opened.
     """
     kind, location = _kind_and_location(config.source)
     listing = SOURCES[kind](location, config.class_names)
     listing = cut_missing_splits(listing, config.validation_fraction, config.test_fraction, config.split_seed)
     if not listing.faults:  # otherwise these would only be consequences of the others
         listing = replace(listing, faults=[f"{config.source}: {fault}" for fault in class_faults(listing)])
+    return listing
+
+
+def load_data(config: DataConfig) -> ImageData:
+    """Decodes all images of a source.
+
+    Raises:
+        InputError: If the source is unknown or has faults; the message has one line per fault.
+    """
+    listing = list_images(config)
     splits, preprocessing = decode(
         listing,
         image_size=config.image_size,

@@ -1,10 +1,11 @@
 """Cuts the splits that a source lacks from its training images, stratified by class."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from pixelbayes.data.listing import Listing, Record
+from pixelbayes.data.listing import Listing
 from pixelbayes.utils.randomness import permutation
 
 
@@ -21,33 +22,34 @@ def cut_missing_splits(listing: Listing, validation_fraction: float, test_fracti
     fractions = {name: part for name, part in fractions.items() if part > 0 and name not in listing.splits}
     if not fractions or "train" not in listing.splits:
         return listing
-    parts = stratified(listing.splits["train"], fractions, seed)
+    records = listing.splits["train"]
+    parts = stratified([record.label for record in records], fractions, seed)
     cut = tuple(name for name in fractions if parts[name])  # a part is empty if every class has one or two images
-    splits = listing.splits | {name: parts[name] for name in ("train", *cut)}
+    splits = listing.splits | {name: [records[index] for index in parts[name]] for name in ("train", *cut)}
     return replace(listing, splits=splits, cut_from_train=cut)
 
 
-def stratified(records: list[Record], fractions: dict[str, float], seed: int) -> dict[str, list[Record]]:
-    """Divides records at random, with the same fractions in each class.
+def stratified(labels: Sequence[int], fractions: dict[str, float], seed: int) -> dict[str, list[int]]:
+    """Divides images at random, with the same fractions in each class.
 
     A class of n images gives round(fraction n) to each part, and at least one. A class of one or two images stays in
     training.
 
     Args:
-        records: The records to divide.
+        labels: The label of each image.
         fractions: Fraction of each part by name, 0 to 1.
         seed: Random seed.
 
     Returns:
-        The parts by name, and the rest as "train". Each keeps the order of the records.
+        The indices of each part by name, and the others as "train", in increasing order.
     """
     by_class: dict[int, list[int]] = defaultdict(list)
-    for index in permutation(seed, "split", 0, len(records)).tolist():
-        by_class[records[index].label].append(index)
-    part_of = dict.fromkeys(range(len(records)), "train")
+    for index in permutation(seed, "split", 0, len(labels)).tolist():
+        by_class[labels[index]].append(index)
+    part_of = dict.fromkeys(range(len(labels)), "train")
     for members in by_class.values():
         shuffled = iter(members)
         for part, fraction in fractions.items():
             count = max(1, round(fraction * len(members))) if len(members) >= 3 else 0
             part_of.update(dict.fromkeys(islice(shuffled, count), part))
-    return {part: [records[i] for i in part_of if part_of[i] == part] for part in ("train", *fractions)}
+    return {part: [index for index in part_of if part_of[index] == part] for part in ("train", *fractions)}

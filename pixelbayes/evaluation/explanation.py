@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoints.trained import TrainedPixelCNN
+from pixelbayes.checkpoints.trained import TrainedPixelCNN, TrainedResNet
 from pixelbayes.data import UNKNOWN_LABEL
 from pixelbayes.images.pixels import to_x
 from pixelbayes.models.pixelcnn import PixelCNN
+from pixelbayes.models.resnet import ResNet
 
 
 @torch.no_grad()
@@ -32,13 +33,53 @@ def log_likelihood_ratio(network: PixelCNN, x: Tensor, label: Tensor, other: Ten
     return network.pixel_log_prob(x, label).double() - network.pixel_log_prob(x, other).double()
 
 
+@torch.no_grad()
+def occlusion_ratio(network: ResNet, x: Tensor, label: Tensor, other: Tensor, *, patch: int = 4) -> Tensor:
+    """By how much each pixel raises log p(label | x) - log p(other | x) of a dedicated classifier, in nats.
+
+    Occlusion: Zeiler and Fergus (2014), Visualizing and understanding convolutional networks,
+    https://arxiv.org/abs/1311.2901, section 2.2. A patch is replaced by the mean colour of the image. The value of a
+    pixel is the mean, over all patches that contain it, of what the patch contributes, divided by the pixels of the
+    patch.
+
+    Args:
+        network: The classifier.
+        x: Images, (B, C, H, W), on their levels in [-1, 1].
+        label: int64 (B,).
+        other: int64 (B,).
+        patch: Height and width of a patch, in pixels; at most those of an image are used.
+
+    Returns:
+        float64 (B, H, W).
+    """
+    height, width = x.shape[-2:]
+    patch = min(patch, height, width)
+
+    def ratio(images: Tensor) -> Tensor:
+        logits: Tensor = network(images).double()
+        return (logits.gather(1, label[:, None]) - logits.gather(1, other[:, None]))[:, 0]
+
+    whole, mean = ratio(x), x.mean(dim=(2, 3), keepdim=True)
+    total = x.new_zeros(len(x), height, width, dtype=torch.float64)
+    covered = x.new_zeros(height, width, dtype=torch.float64)
+    for top in range(height - patch + 1):
+        for left in range(width - patch + 1):
+            rows, columns = slice(top, top + patch), slice(left, left + patch)
+            occluded = x.clone()
+            occluded[..., rows, columns] = mean
+            total[:, rows, columns] += (whole - ratio(occluded))[:, None, None] / patch**2
+            covered[rows, columns] += 1
+    return total / covered
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """The evidence for one class against another, pixel by pixel.
 
     Args:
         pixels: The image, uint8 (C, H, W).
-        ratio: `log_likelihood_ratio`, float64 (H, W), in nats; a positive value is evidence for `label`.
+        ratio: `log_likelihood_ratio`, or `occlusion_ratio` for a dedicated classifier, float64 (H, W), in nats; a
+            positive value is evidence for `label`.
         label: The class that is explained.
         other: The class that it is contrasted with.
         probabilities: p(label | x) and p(other | x), among all classes.
@@ -52,7 +93,7 @@ class Explanation:
 
     @property
     def nats(self) -> float:
-        """log p(x | label) - log p(x | other)."""
+        """The sum over the pixels: log p(x | label) - log p(x | other) of a density; for a classifier not exactly."""
         return float(self.ratio.sum())
 
 
@@ -72,14 +113,14 @@ def contrast_classes(log_posterior: Tensor, labels: Tensor | None = None) -> lis
 
 
 def explain(
-    trained: TrainedPixelCNN,
+    trained: TrainedPixelCNN | TrainedResNet,
     pixels: Tensor,
     log_posterior: Tensor,
     classes: Sequence[tuple[int, int]],
     *,
     batch_size: int = 16,
 ) -> list[Explanation]:
-    """Explains images with two passes through the network for each.
+    """Explains images: by two passes through a density for each, or by a pass through a classifier for each patch.
 
     Args:
         trained: The network, on the device to use.
@@ -98,12 +139,16 @@ def explain(
         )
     levels, device = trained.image_shape.levels, trained.device
     pairs = torch.tensor(classes).reshape(-1, 2)
+
+    def ratios_of(x: Tensor, label: Tensor, other: Tensor) -> Tensor:
+        if isinstance(trained, TrainedPixelCNN):
+            return log_likelihood_ratio(trained.network, x, label, other)
+        return occlusion_ratio(trained.network, x, label, other)
+
     ratios = [
         ratio
         for images, labels in zip(pixels.split(batch_size), pairs.split(batch_size), strict=True)
-        for ratio in log_likelihood_ratio(
-            trained.network, to_x(images.to(device), levels), *labels.to(device).unbind(1)
-        ).cpu()
+        for ratio in ratios_of(to_x(images.to(device), levels), *labels.to(device).unbind(1)).cpu()
     ]
     probabilities = log_posterior.double().exp().gather(1, pairs).tolist()
     return [

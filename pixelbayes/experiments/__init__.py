@@ -1,6 +1,7 @@
 """Experiments: the path from a config to results, which the command line and the tests use too."""
 
 from pixelbayes.experiments.acceptance import AcceptanceConfig, acceptance_line
+from pixelbayes.experiments.audit import apply_proposals, audit, audit_is_finished
 from pixelbayes.experiments.budget import Budget, parse_duration
 from pixelbayes.experiments.classify import classify, explain, out_of_distribution
 from pixelbayes.experiments.config import ExperimentConfig, build_network
@@ -19,6 +20,9 @@ __all__ = [
     "FeatureConfig",
     "SampleEvaluator",
     "acceptance_line",
+    "apply_proposals",
+    "audit",
+    "audit_is_finished",
     "build_network",
     "calibrate",
     "classify",

@@ -125,6 +125,25 @@ def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume:
     write_text(folder.data, json.dumps(summary, indent=2) + "\n")
 
 
+def claim_settings(path: Path, settings: dict[str, Any], may_be_added: Sequence[str] = ()) -> None:
+    """Writes the settings of a command with several runs, or checks that those in the file are the same.
+
+    Args:
+        path: The YAML file.
+        settings: Plain values.
+        may_be_added: Settings that the file may lack.
+
+    Raises:
+        InputError: If the file has other settings.
+    """
+    if path.is_file():
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        changed = [name for name in config_differences(before, settings) if name in before or name not in may_be_added]
+        if changed:
+            raise InputError(f"{path} has other values of {', '.join(changed)}; give another --out")
+    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+
+
 def check_folder(out: Path) -> None:
     """Checks that a path can be a folder.
 

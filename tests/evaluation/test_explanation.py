@@ -5,7 +5,7 @@ import torch
 from measured import trained_pixelcnn
 from networks import random_images, random_x, randomised, tiny_model
 
-from pixelbayes.evaluation.explanation import contrast_classes, explain, log_likelihood_ratio
+from pixelbayes.evaluation.explanation import contrast_classes, explain, log_likelihood_ratio, occlusion_ratio
 from pixelbayes.images.pixels import to_x
 
 A, B = torch.tensor([0, 1, 2]), torch.tensor([1, 2, 0])
@@ -65,3 +65,19 @@ def test_each_explanation_belongs_to_its_image_and_its_classes(network, batch_si
 def test_every_image_needs_two_classes():
     with pytest.raises(ValueError, match="3 images, 3 posteriors and 1 pairs of classes"):
         explain(trained_pixelcnn(), random_images(3, tiny_model().config), LOG_POSTERIOR, [(0, 1)])
+
+
+def test_occlusion_spreads_what_one_pixel_decides_over_the_patches_that_contain_it():
+    def network(x):  # the logit of class 1 is ten times the red of one pixel
+        return torch.stack((torch.zeros(len(x)), 10 * x[:, 0, 2, 3]), dim=1)
+
+    x = torch.zeros(1, 3, 5, 7, dtype=torch.float64)
+    x[0, 0, 2, 3] = 1
+    ratio = occlusion_ratio(network, x, torch.tensor([1]), torch.tensor([0]), patch=2)[0]
+    contribution = 10 * (1 - 1 / 35)  # the patch is replaced by the mean, 1 / 35
+    assert ratio.argmax() == 2 * 7 + 3
+    torch.testing.assert_close(ratio[2, 3], torch.tensor(contribution / 4).double())
+    torch.testing.assert_close(ratio[1, 2], torch.tensor(contribution / 16).double())  # in 1 of its 4 patches
+    assert not ratio[:, :2].any()
+    assert not ratio[:, 5:].any()
+    torch.testing.assert_close(-ratio, occlusion_ratio(network, x, torch.tensor([0]), torch.tensor([1]), patch=2)[0])

@@ -95,7 +95,7 @@ def list_table(location: str | AnyPath, class_names: tuple[str, ...]) -> Listing
             faults.append(f"{row.where}: {row.path} may be any of {', '.join(map(str, paths))}; write the whole path")
         file = paths[0] if paths else row.folder / row.path
         used.add(Path(file).absolute())
-        record = Record(shown(row.path), label, partial(read_image, file, f"{row.where}: {shown(row.path)}"))
+        record = Record(shown(row.path), label, partial(read_image, file, f"{row.where}: {shown(row.path)}"), file)
         splits.setdefault(row.split or "train", []).append(record)
     left_out = Counter(
         f"table that is not read ({shown(table.name)})" for table in tables_in(root) if table not in tables

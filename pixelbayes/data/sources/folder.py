@@ -23,6 +23,8 @@ HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 
 HEIC_REMEDY = "HEIC is read after pip install 'pixelbayes[heic]'"
 
+HEIC_REMEDY = "HEIC is read after pip install 'pixelbayes[heic]'"
+
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin")
@@ -110,7 +112,7 @@ class _Tree:
         def add(paths: list[AnyPath], label: int) -> None:
             for path in paths:
                 name = shown(path.relative_to(self.root).as_posix())
-                records.append(Record(name, label, partial(read_image, path, shown(str(path)))))
+                records.append(Record(name, label, partial(read_image, path, shown(str(path))), path))
 
         if split == "test":
             add(images, UNKNOWN_LABEL)

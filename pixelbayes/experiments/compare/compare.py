@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from pixelbayes.data import ImageData, load_data
+from pixelbayes.experiments.claim import claim_settings
 from pixelbayes.experiments.compare.entries import Entry, make_entries
 from pixelbayes.experiments.compare.rows import Row, read_row
 from pixelbayes.experiments.compare.table import write_comparison
@@ -16,9 +14,7 @@ from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluati
 from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
 from pixelbayes.inference import SamplingConfig
 from pixelbayes.report.run_record import read_json
-from pixelbayes.utils.config_diff import config_differences
 from pixelbayes.utils.errors import InputError
-from pixelbayes.utils.files import write_text
 from pixelbayes.utils.progress import track
 from pixelbayes.utils.run_folder import RunFolder
 
@@ -67,7 +63,9 @@ def compare(
     data = load_data(base.data)
     data.split(eval_split)  # raises if there is no such split
     settings = {"names": list(names), "seeds": list(seeds), "eval_split": eval_split, "base": base.as_plain()}
-    _claim(out, {**settings, "samples": samples, "features": features.features} if samples else settings)
+    if samples:
+        settings |= {"samples": samples, "features": features.features}
+    claim_settings(out / SETTINGS, settings, MAY_BE_ADDED)
     needed = [features] if samples else []
     if base.training.fid_every:
         needed.append(FeatureConfig(features=base.training.fid_features))
@@ -107,13 +105,3 @@ def _evaluate_samples(
         target = evaluation_folder(run, base.data.source, eval_split)
         if not RunFolder(target).quality.is_file():
             evaluate(run, base.data.source, eval_split, target, config, device=base.training.device, data=data)
-
-
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    path = out / SETTINGS
-    if path.is_file():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        changed = [name for name in config_differences(before, settings) if name in before or name not in MAY_BE_ADDED]
-        if changed:
-            raise InputError(f"{path} has other values of {', '.join(changed)}; give another --out")
-    write_text(path, yaml.safe_dump(settings, sort_keys=False))

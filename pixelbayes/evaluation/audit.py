@@ -1,0 +1,262 @@
+"""An audit of labelled images: which are likely mislabelled, near-duplicates of others, or out of place."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pixelbayes.data import UNKNOWN_LABEL, Split
+from pixelbayes.metrics.classification import Classification
+from pixelbayes.metrics.label_errors import LabelNoise
+from pixelbayes.metrics.near_duplicates import NearDuplicates
+
+FENCE = 3.0  # interquartile ranges above the upper quartile: the outer fence of Tukey (1977)
+KEEP_FIRST = ("test", "validation", "train")  # the split whose copy is kept, so that test images stay comparable
+
+NO_FOLD = -1  # of an image that no network can judge
+
+Action = Literal["relabel", "remove", "review"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The images of all splits of a source.
+
+    Args:
+        images: The images.
+        split: Name of the split of each image.
+        position: Position of each image in its split, from 0.
+        class_names: Name of each label, Y of them.
+    """
+
+    images: Split
+    split: tuple[str, ...]
+    position: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, splits: dict[str, Split], class_names: tuple[str, ...]) -> "Pool":
+        """Joins splits in order."""
+        return cls(
+            images=Split(
+                pixels=torch.cat([each.pixels for each in splits.values()]),
+                labels=torch.cat([each.labels for each in splits.values()]),
+                names=tuple(name for each in splits.values() for name in each.names),
+            ),
+            split=tuple(name for name, each in splits.items() for _ in range(len(each))),
+            position=tuple(position for each in splits.values() for position in range(len(each))),
+            class_names=class_names,
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def class_name(self, label: int) -> str:
+        """The name of a label; empty if it is unknown."""
+        return "" if label == UNKNOWN_LABEL else self.class_names[label]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with an image, probably, and what to do about it.
+
+    Args:
+        image: Its index in the pool.
+        action: "relabel", "remove", or "review", which leaves the decision to a person.
+        reason: Why, in words.
+        new_label: The proposed label; `UNKNOWN_LABEL` without one.
+        copy_of: Index of the image of which it is a near-duplicate.
+    """
+
+    image: int
+    action: Action
+    reason: str
+    new_label: int = UNKNOWN_LABEL
+    copy_of: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What out-of-sample predictions and distances say about the images of a pool, and what follows from it.
+
+    Args:
+        pool: The images.
+        fold: int64 (N,), the fold of each image; its network was not trained on the image. `NO_FOLD` for an image
+            without a label, and for the only image of a class, which no network can judge.
+        noise: How often labels are wrong, and how overconfident the networks are.
+        log_posterior: log p(c | x) at the temperature of `noise`, float64 (N, Y); NaN without a fold.
+        p_wrong: Probability that the label is wrong, float64 (N,); NaN without a fold.
+        margin: float64 (N,), in nats: log p(x | label) minus the best log p(x | c) of another class for a density, the
+            difference of the logits for a dedicated classifier; NaN without a fold.
+        strangeness: float64 (N,), how many interquartile ranges of its fold the out-of-place score of an image is above
+            the upper quartile; NaN without a fold.
+        duplicates: The near-duplicates.
+    """
+
+    pool: Pool
+    fold: Tensor
+    noise: LabelNoise
+    log_posterior: Tensor
+    p_wrong: Tensor
+    margin: Tensor
+    strangeness: Tensor
+    duplicates: NearDuplicates
+
+    @cached_property
+    def judged(self) -> Tensor:
+        """int64 (n,), the images that a network has judged."""
+        return (self.fold != NO_FOLD).nonzero()[:, 0]
+
+    @cached_property
+    def classification(self) -> Classification:
+        """Metrics of the out-of-sample predictions against the labels as they are."""
+        predicted = self.log_posterior[self.judged].argmax(dim=1)
+        return Classification.of(predicted, self.pool.images.labels[self.judged], self.pool.class_names)
+
+    @cached_property
+    def mislabelled(self) -> list[Finding]:
+        """The images whose label is rather wrong than right, the surest first, each with the best other class."""
+        labels = self.pool.images.labels
+        others = self.log_posterior.scatter(1, labels.clamp(min=0)[:, None], -torch.inf).argmax(dim=1)
+        wrong = (self.p_wrong.nan_to_num(0) > 0.5).nonzero()[:, 0]
+        return [
+            Finding(
+                image,
+                "relabel",
+                f"the label is wrong with a probability of {self.p_wrong[image]:.3f}",
+                new_label=int(others[image]),
+            )
+            for image in wrong[self.p_wrong[wrong].argsort(descending=True, stable=True)].tolist()
+        ]
+
+    @cached_property
+    def copies(self) -> list[Finding]:
+        """The near-duplicates to remove, so that one image of each group is left.
+
+        The copy in test is kept, else that in validation, because these images are compared with other results. In one
+        split the image is kept whose label is the least likely wrong, and of equals the first.
+        """
+        found = []
+        for group in self.duplicates.groups:
+            kept, *others = sorted(group.tolist(), key=self._order_of_keeping)
+            for image in sorted(others):
+                equal = torch.equal(self.pool.images.pixels[image], self.pool.images.pixels[kept])
+                words = ["the same pixels as" if equal else "a near-duplicate of", self._place(kept)]
+                if self.pool.images.labels[image] != self.pool.images.labels[kept]:
+                    words.append("with another label")
+                found.append(Finding(image, "remove", " ".join(words), copy_of=kept))
+        return found
+
+    def _order_of_keeping(self, image: int) -> tuple[int, float, int]:
+        return KEEP_FIRST.index(self.pool.split[image]), float(self.p_wrong[image].nan_to_num(0)), image
+
+    def _place(self, image: int) -> str:
+        name, split = self.pool.images.names[image], self.pool.split[image]
+        return name if len(set(self.pool.split)) == 1 or name.startswith(f"{split}/") else f"{name} ({split})"
+
+    @cached_property
+    def out_of_place(self) -> list[Finding]:
+        """The images that are unlike all others, the strangest first."""
+        strange = (self.strangeness.nan_to_num(0) > FENCE).nonzero()[:, 0]
+        return [
+            Finding(
+                image,
+                "review",
+                f"unlike the others: its score is {self.strangeness[image]:.1f} interquartile ranges above the upper "
+                f"quartile, more than {FENCE:g}",
+            )
+            for image in strange[self.strangeness[strange].argsort(descending=True, stable=True)].tolist()
+        ]
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """One proposal for each image that something is wrong with: removal, else a new label, else a review."""
+        found: dict[int, Finding] = {}
+        for each in (*self.copies, *self.mislabelled, *self.out_of_place):
+            found.setdefault(each.image, each)
+        return list(found.values())
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "images": len(self.pool),
+            "judged": len(self.judged),
+            "accuracy": self.classification.as_dict()["accuracy"],
+            "accuracy_interval": self.classification.as_dict()["accuracy_interval"],
+            "mislabelled": len(self.mislabelled),
+            "label_error_rate": self.noise.rate,
+            "temperature": self.noise.temperature,
+            "near_duplicates": len(self.copies),
+            "near_duplicates_across_splits": sum(self._is_across(each) for each in self.copies),
+            "out_of_place": len(self.out_of_place),
+            "duplicate_threshold": self.duplicates.threshold,
+            "intrinsic_dimension": self.duplicates.intrinsic_dimension,
+        }
+
+    def _is_across(self, finding: Finding) -> bool:
+        return finding.copy_of is not None and self.pool.split[finding.image] != self.pool.split[finding.copy_of]
+
+
+def excess(scores: Tensor) -> Tensor:
+    """Scores above the upper quartile, in interquartile ranges, (n,): Tukey (1977), Exploratory data analysis.
+
+    >>> excess(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 14.0])).tolist()[-1] > FENCE
+    True
+    """
+    low, high = torch.quantile(scores.double(), torch.tensor([0.25, 0.75], dtype=torch.float64))
+    above: Tensor = (scores.double() - high) / (high - low).clamp(min=torch.finfo(torch.float64).tiny)
+    return above
+
+
+def feature_distances(features: Tensor, references: Tensor, neighbours: int = 10) -> Tensor:
+    """Distance of each image to the k-th nearest training image in feature space, float64 (n,).
+
+    Features are scaled to length 1: Sun, Ming, Zhu and Li (2022), Out-of-distribution detection with deep nearest
+    neighbors, https://arxiv.org/abs/2204.06507.
+
+    Args:
+        features: Of the images to judge, (n, D).
+        references: Of the training images, (m, D), m at least 1.
+        neighbours: k; at most m are used.
+    """
+    from sklearn.neighbors import NearestNeighbors  # takes seconds to import
+
+    unit = [torch.nn.functional.normalize(each.double(), dim=1).numpy() for each in (references, features)]
+    search = NearestNeighbors(n_neighbors=min(neighbours, len(references))).fit(unit[0])
+    return torch.from_numpy(search.kneighbors(unit[1])[0][:, -1])
+
+
+def folds_of(labels: Tensor, groups: Tensor, count: int, seed: int) -> Tensor:
+    """Divides labelled images into folds, stratified by class; near-duplicates are in one fold.
+
+    Otherwise a copy in the training images would speak for the label that it shares.
+
+    Args:
+        labels: int64 (N,), `UNKNOWN_LABEL` where unknown.
+        groups: int64 (N,), the group of near-duplicates of each image.
+        count: Number of folds, at least 2.
+        seed: Random seed.
+
+    Returns:
+        int64 (N,), 0 .. count-1, or `NO_FOLD` for an image without a label, and for an image of whose class no image
+        would be left in the training images.
+    """
+    import warnings
+
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    fold = torch.full_like(labels, NO_FOLD)
+    known = (labels != UNKNOWN_LABEL).nonzero()[:, 0]
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # such classes are treated below
+        parts = splitter.split(known.numpy(), labels[known].numpy(), groups[known].numpy())
+        for number, (_, held_out) in enumerate(parts):
+            fold[known[torch.from_numpy(held_out)]] = number
+    for label in labels[known].unique().tolist():
+        of_class = labels == label
+        if len(fold[of_class].unique()) == 1:  # all in one fold
+            fold[of_class] = NO_FOLD
+    return fold
