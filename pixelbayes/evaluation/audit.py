@@ -12,7 +12,7 @@ from pixelbayes.metrics.classification import Classification
 from pixelbayes.metrics.label_errors import LabelNoise
 from pixelbayes.metrics.near_duplicates import NearDuplicates
 
-FENCE = 3.0  # interquartile ranges above the upper quartile: the outer fence of Tukey (1977)
+FENCE = 1.5  # interquartile ranges above the upper quartile: Tukey (1977), Exploratory data analysis
 KEEP_FIRST = ("test", "validation", "train")  # the split whose copy is kept, so that test images stay comparable
 
 NO_FOLD = -1  # of an image that no network can judge
@@ -90,8 +90,8 @@ class Audit:
         p_wrong: Probability that the label is wrong, float64 (N,); NaN without a fold.
         margin: float64 (N,), in nats: log p(x | label) minus the best log p(x | c) of another class for a density, the
             difference of the logits for a dedicated classifier; NaN without a fold.
-        strangeness: float64 (N,), how many interquartile ranges of its fold the out-of-place score of an image is above
-            the upper quartile; NaN without a fold.
+        strangeness: float64 (N,), how many interquartile ranges the out-of-place score of an image is above the upper
+            quartile; NaN where there is no score.
         duplicates: The near-duplicates.
     """
 
@@ -200,7 +200,7 @@ class Audit:
 
 
 def excess(scores: Tensor) -> Tensor:
-    """Scores above the upper quartile, in interquartile ranges, (n,): Tukey (1977), Exploratory data analysis.
+    """Scores above the upper quartile, in interquartile ranges, (n,).
 
     >>> excess(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 14.0])).tolist()[-1] > FENCE
     True
@@ -208,24 +208,6 @@ def excess(scores: Tensor) -> Tensor:
     low, high = torch.quantile(scores.double(), torch.tensor([0.25, 0.75], dtype=torch.float64))
     above: Tensor = (scores.double() - high) / (high - low).clamp(min=torch.finfo(torch.float64).tiny)
     return above
-
-
-def feature_distances(features: Tensor, references: Tensor, neighbours: int = 10) -> Tensor:
-    """Distance of each image to the k-th nearest training image in feature space, float64 (n,).
-
-    Features are scaled to length 1: Sun, Ming, Zhu and Li (2022), Out-of-distribution detection with deep nearest
-    neighbors, https://arxiv.org/abs/2204.06507.
-
-    Args:
-        features: Of the images to judge, (n, D).
-        references: Of the training images, (m, D), m at least 1.
-        neighbours: k; at most m are used.
-    """
-    from sklearn.neighbors import NearestNeighbors  # takes seconds to import
-
-    unit = [torch.nn.functional.normalize(each.double(), dim=1).numpy() for each in (references, features)]
-    search = NearestNeighbors(n_neighbors=min(neighbours, len(references))).fit(unit[0])
-    return torch.from_numpy(search.kneighbors(unit[1])[0][:, -1])
 
 
 def folds_of(labels: Tensor, groups: Tensor, count: int, seed: int) -> Tensor:

@@ -10,12 +10,12 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from pixelbayes.checkpoints.trained import Trained, TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedResNet
 from pixelbayes.data import UNKNOWN_LABEL, DataConfig, ImageData, load_data
 from pixelbayes.data.corrected_copy import write_corrected_copy
 from pixelbayes.data.loading import list_images
 from pixelbayes.data.splitting import stratified
-from pixelbayes.evaluation.audit import NO_FOLD, Audit, Pool, excess, feature_distances, folds_of
+from pixelbayes.evaluation.audit import NO_FOLD, Audit, Pool, excess, folds_of
 from pixelbayes.evaluation.explanation import Explanation, explain
 from pixelbayes.evaluation.measure import Measurement
 from pixelbayes.experiments.baseline import BaselineConfig, train_baseline
@@ -23,7 +23,6 @@ from pixelbayes.experiments.claim import check_folder, claim_settings, command_l
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.measure import load_trained, measure_split
 from pixelbayes.experiments.train import train
-from pixelbayes.features.classifier import ClassifierFeatures
 from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.metrics.label_errors import fit_label_noise, label_margin
 from pixelbayes.metrics.near_duplicates import find_near_duplicates
@@ -77,15 +76,19 @@ def audit(config: AuditConfig, out: Path, *, folds: int = FOLDS) -> Audit:
     claim_settings(out / SETTINGS, {"folds": folds, "images": data.fingerprint(), "config": config.as_plain()})
     judge = _Judge(config, data, pool, fold, out)
     evidence = torch.full((len(pool), len(data.class_names)), torch.nan, dtype=torch.float64)
-    strangeness = torch.full((len(pool),), torch.nan, dtype=torch.float64)
+    strangeness = excess(duplicates.scale.clamp(min=1e-9).log())  # which a density replaces by a score of its own
     log_prior = torch.zeros(len(data.class_names))
-    for held_out, measurement, score in judge():
-        evidence[held_out], strangeness[held_out] = measurement.evidence, excess(score)
-        log_prior = measurement.log_prior.cpu()
+    for held_out, measurement in judge():
+        evidence[held_out], log_prior = measurement.evidence, measurement.log_prior.cpu()
+        if measurement.log_marginal is not None:
+            pixels, levels = measurement.split.pixels, data.preprocessing.image_shape.levels
+            scores = ood_scores(measurement.log_marginal, pixels, levels, mean_bits=0.0)  # only typicality needs a mean
+            strangeness[held_out] = excess(scores["complexity"])
     judged = fold != NO_FOLD
     labels = pool.images.labels[judged]
     noise = fit_label_noise(evidence[judged], log_prior, labels)
-    posterior, margin, p_wrong = evidence.clone(), strangeness.clone(), strangeness.clone()
+    posterior = evidence.clone()
+    margin, p_wrong = torch.full((2, len(pool)), torch.nan, dtype=torch.float64)
     posterior[judged] = log_posterior(evidence[judged], log_prior, noise.temperature)
     margin[judged] = label_margin(evidence[judged], labels)
     p_wrong[judged] = noise.p_wrong(posterior[judged], labels)
@@ -109,8 +112,8 @@ class _Judge:
     fold: Tensor
     out: Path
 
-    def __call__(self) -> Iterator[tuple[Tensor, Measurement, Tensor]]:
-        """The images of each fold, (n,), what its network says of them, and their out-of-place scores, (n,)."""
+    def __call__(self) -> Iterator[tuple[Tensor, Measurement]]:
+        """The images of each fold, (n,), and what its network says of them."""
         numbers = [number for number in self.fold.unique().tolist() if number != NO_FOLD]
         for number in numbers:
             run = self.run(number)
@@ -118,10 +121,8 @@ class _Judge:
                 Console(stderr=True, highlight=False).rule(f"fold {number + 1} of {len(numbers)}")
                 self._train(number)
             held_out = (self.fold == number).nonzero()[:, 0]
-            data = self.fold_data(number)
             trained = load_trained(run.path, device=self.config.training.device)
-            measurement = measure_split(trained, data.split("test"), f"fold {number + 1}")
-            yield held_out, measurement, _out_of_place_score(trained, measurement, data)
+            yield held_out, measure_split(trained, self.pool.images.take(held_out), f"fold {number + 1}")
 
     def run(self, number: int) -> RunFolder:
         return RunFolder(self.out / f"fold-{number + 1}")
@@ -159,16 +160,6 @@ class _Judge:
             results = explain(network, self.pool.images.pixels[index], found.log_posterior[index], classes)
             explained |= zip(index.tolist(), results, strict=True)
         return [explained[each.image] for each in chosen]
-
-
-def _out_of_place_score(trained: Trained, measurement: Measurement, data: ImageData) -> Tensor:
-    """How unlike the training images each image is, (n,): by complexity for a density, else by distance of features."""
-    levels, pixels = trained.image_shape.levels, measurement.split.pixels
-    if measurement.log_marginal is not None:
-        return ood_scores(measurement.log_marginal, pixels, levels, mean_bits=0.0)["complexity"]
-    assert isinstance(trained, TrainedResNet)
-    features = ClassifierFeatures(trained)
-    return feature_distances(features(pixels, levels), features(data.split("train").pixels, levels))
 
 
 def _write(found: Audit, explanations: list[Explanation], data: ImageData, out: Path) -> None:

@@ -17,12 +17,15 @@ class NearDuplicates:
     Args:
         group: int64 (N,), number of the group of each image: 0, 1, ... in order of their first image. An image without
             a near-duplicate is a group of its own.
-        ratio: float64 (N,), distance to the nearest image over that to the k-th nearest.
+        scale: float64 (N,), distance to the k-th nearest image, the root of the sum over pixels of the squared
+            differences of levels.
+        ratio: float64 (N,), distance to the nearest image over `scale`.
         threshold: Largest ratio of near-duplicates.
         intrinsic_dimension: Estimate of the dimension of the images' manifold.
     """
 
     group: Tensor
+    scale: Tensor
     ratio: Tensor
     threshold: float
     intrinsic_dimension: float
@@ -62,7 +65,8 @@ def find_near_duplicates(pixels: Tensor) -> NearDuplicates:
     count = len(rows)
     k = min(NEIGHBOURS, count - 1)
     if k < 1:
-        return NearDuplicates(torch.zeros(count, dtype=torch.int64), torch.ones(count).double(), 0.0, 0.0)
+        alone = torch.zeros(count, dtype=torch.int64)
+        return NearDuplicates(alone, alone.double(), torch.ones(count).double(), 0.0, 0.0)
     distances, index = NearestNeighbors(algorithm="brute").fit(rows).kneighbors(n_neighbors=k)  # (N, k) without itself
     scale = distances[:, -1]
     dimension = _intrinsic_dimension(distances) if k == NEIGHBOURS else 0.0
@@ -76,7 +80,8 @@ def find_near_duplicates(pixels: Tensor) -> NearDuplicates:
     number[np.argsort(first)] = np.arange(len(first))  # by the first image of the group
     ratio = np.divide(distances[:, 0], scale, out=np.ones(count), where=scale > 0)
     ratio[distances[:, 0] == 0] = 0
-    return NearDuplicates(torch.from_numpy(number[group]), torch.from_numpy(ratio).double(), threshold, dimension)
+    group, scale, ratio = map(torch.from_numpy, (number[group], scale, ratio))
+    return NearDuplicates(group, scale.double(), ratio.double(), threshold, dimension)
 
 
 def _intrinsic_dimension(distances: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") -> float:

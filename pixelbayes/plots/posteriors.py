@@ -28,6 +28,7 @@ def posteriors(
     labels: Tensor | None = None,
     log_probs: Tensor | None = None,
     is_mean: bool = False,
+    label_name: str = "true class",
 ) -> Figure:
     """Images, each next to bars of p(c | x).
 
@@ -43,6 +44,7 @@ def posteriors(
         labels: int64 (N,), -1 where unknown.
         log_probs: log p(x | c) in nats, (N, Y), shown next to the bars; None omits it.
         is_mean: Whether `log_probs` is the mean of the log-probabilities of several passes.
+        label_name: What the title of a wrong prediction calls the label.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -57,7 +59,9 @@ def posteriors(
     rgb = to_rgb(pixels, levels)  # (N, H, W, 3)
     names = [shorten(name) for name in class_names]
     true = [UNKNOWN_LABEL] * count if labels is None else labels.tolist()
-    images = [_Image(names, p, label) for p, label in zip(posterior.double().cpu().numpy(), true, strict=True)]
+    images = [
+        _Image(names, p, label, label_name) for p, label in zip(posterior.double().cpu().numpy(), true, strict=True)
+    ]
 
     zoom = max(1, round(IMAGE_SIZE / max(rgb.shape[1:3])))
     height, width = zoom * rgb.shape[1], zoom * rgb.shape[2]
@@ -93,11 +97,13 @@ class _Image:
         names: Y names.
         p: p(c | x), (Y,).
         label: The true class; UNKNOWN_LABEL if unknown.
+        label_name: What the title calls it.
     """
 
     names: Sequence[str]
     p: NDArray[Any]
     label: int
+    label_name: str
 
     @property
     def predicted(self) -> int:
@@ -114,7 +120,7 @@ class _Image:
     @property
     def title(self) -> str:
         predicted = self.names[self.predicted]
-        return f"✗ {predicted}, true class {self.names[self.label]}" if self.is_wrong else predicted
+        return f"✗ {predicted}, {self.label_name} {self.names[self.label]}" if self.is_wrong else predicted
 
     @property
     def classes(self) -> list[int]:

@@ -46,11 +46,10 @@ def image_rows(audit: Audit) -> list[list[Any]]:
     rows: list[list[Any]] = [[*COLUMNS[:4], *header, "group of near-duplicates"]]
     for image in range(len(audit.pool)):
         judged = audit.fold[image] != NO_FOLD
-        numbers = (audit.p_wrong, audit.margin, audit.strangeness)
-        values = [f"{each[image]:.6g}" for each in numbers] if judged else [""] * len(numbers)
+        values = [f"{each[image]:.6g}" for each in (audit.p_wrong, audit.margin)] if judged else ["", ""]
         fold = [int(audit.fold[image]) + 1, audit.pool.class_names[predicted[image]]] if judged else ["", ""]
-        near = [f"{audit.duplicates.ratio[image]:.4g}", int(audit.duplicates.group[image])]
-        rows.append([*_place(audit, image), *fold, *values, *near])
+        distances = [f"{each[image]:.6g}" for each in (audit.strangeness, audit.duplicates.ratio)]
+        rows.append([*_place(audit, image), *fold, *values, *distances, int(audit.duplicates.group[image])])
     return rows
 
 
@@ -121,7 +120,12 @@ def _mislabelled(audit: Audit, levels: int) -> list[Picture]:
         return []
     images = audit.pool.images
     figure = posteriors(
-        images.pixels[index], levels, audit.log_posterior[index].exp(), audit.pool.class_names, images.labels[index]
+        images.pixels[index],
+        levels,
+        audit.log_posterior[index].exp(),
+        audit.pool.class_names,
+        images.labels[index],
+        label_name="label",
     )
     names = ", ".join(images.names[image] for image in index.tolist())
     return [

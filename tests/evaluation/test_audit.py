@@ -5,7 +5,7 @@ import torch
 from networks import random_images, tiny_model
 
 from pixelbayes.data import Split
-from pixelbayes.evaluation.audit import FENCE, NO_FOLD, Audit, Pool, excess, feature_distances, folds_of
+from pixelbayes.evaluation.audit import FENCE, NO_FOLD, Audit, Pool, excess, folds_of
 from pixelbayes.metrics.label_errors import LabelNoise
 from pixelbayes.metrics.near_duplicates import NearDuplicates
 
@@ -35,7 +35,7 @@ def audit():
         p_wrong=NOISE.p_wrong(log_posterior, labels),
         margin=torch.zeros(8),
         strangeness=torch.tensor([0.0, 0, 0, 0, FENCE + 1, FENCE + 2, FENCE, 0]),
-        duplicates=NearDuplicates(torch.tensor([0, 1, 2, 3, 4, 5, 2, 2]), torch.ones(8), 0.5, 10.0),
+        duplicates=NearDuplicates(torch.tensor([0, 1, 2, 3, 4, 5, 2, 2]), torch.ones(8), torch.ones(8), 0.5, 10.0),
     )
 
 
@@ -107,10 +107,3 @@ def test_the_excess_is_zero_at_the_upper_quartile_and_counts_interquartile_range
     scores = torch.arange(101.0)
     assert excess(scores)[[75, 100]].tolist() == [0.0, 0.5]
     assert not excess(torch.ones(5)).any()
-
-
-def test_the_distance_of_features_is_that_to_the_kth_training_image_after_scaling_to_length_one():
-    references = torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.0, -1.0]])
-    found = feature_distances(torch.tensor([[5.0, 0.0], [0.0, 1.0]]), references, neighbours=2)
-    torch.testing.assert_close(found, torch.tensor([2.0, 2.0]).double().sqrt())
-    assert feature_distances(references, references[:1]).tolist()[0] == 0

@@ -34,6 +34,12 @@ def test_the_intrinsic_dimension_is_that_of_the_images_and_not_the_number_of_pix
     assert math.isclose(found.intrinsic_dimension, 2, rel_tol=0.15)
 
 
+def test_the_scale_is_the_distance_to_the_tenth_nearest_image():
+    images = independent(40, 6)
+    distances = torch.cdist(images.flatten(1).double(), images.flatten(1).double()).sort(dim=1).values
+    torch.testing.assert_close(find_near_duplicates(images).scale, distances[:, 10])  # the 0th is the image itself
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
 def test_equal_images_are_near_duplicates_in_a_set_of_any_size(count):
     images = independent(count, 20)
