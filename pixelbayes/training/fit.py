@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.training.callbacks import CheckpointCallback, History, SampleGrids
+from pixelbayes.training.callbacks import CheckpointCallback, History, SampleGrids, TrainingStateIO
 from pixelbayes.training.console import ProgressReport
 from pixelbayes.training.launch import is_launched, launch, num_local_processes, num_machines
 from pixelbayes.training.module import NetworkModule, TrainingModule
@@ -69,6 +69,7 @@ def fit(
         max_epochs=config.epochs,
         logger=LOGGERS[config.logger](run),
         callbacks=[history, *output, checkpoints],
+        plugins=[TrainingStateIO()],
         default_root_dir=run,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, len(module.train_dataloader())),

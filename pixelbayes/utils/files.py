@@ -4,13 +4,15 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import platformdirs
+
+from pixelbayes.utils.errors import NO_SPACE
 
 T = TypeVar("T")
 
@@ -21,20 +23,25 @@ CACHE = "PIXELBAYES_CACHE"  # environment variable
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`. It is renamed to `path` if the block succeeds, and removed if it fails.
 
-    The suffix stays the same, because Pillow and matplotlib choose the format by it. Missing folders are created. The
-    permissions follow the user's umask, even if a writer such as safetensors sets its own.
+    The suffix stays the same, because Pillow and matplotlib choose the format by it. Missing folders are created.
+
+    Raises:
+        OSError: If the file cannot be written; if the disk is full, it names `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    temporary.touch()
-    mode = temporary.stat().st_mode
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
         yield temporary
-        temporary.chmod(mode)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -1,4 +1,3 @@
-import os
 import sys
 from dataclasses import dataclass
 
@@ -42,16 +41,6 @@ def test_the_temporary_file_has_the_same_folder_and_suffix(tmp_path):
         assert temporary.suffix == ".png"
         assert temporary.parent == tmp_path
         temporary.touch()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="file permissions are those of POSIX")
-def test_the_permissions_follow_the_umask(tmp_path):
-    (tmp_path / "plain").touch()
-    with replacing(tmp_path / "file") as temporary:
-        temporary.unlink()
-        os.close(os.open(temporary, os.O_CREAT, 0o600))  # as safetensors does
-        assert temporary.stat().st_mode != (tmp_path / "plain").stat().st_mode
-    assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other cache folders")
