@@ -5,7 +5,6 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import write_text
 from pixelbayes.utils.run_folder import RunFolder
 
-# fields that a resumed run may change: the number and kind of devices, and the place of the same images
-MAY_CHANGE = ("training.devices", "training.device", "data.source")
+# fields that a resumed run may change: the number and kind of devices, the logger, and the place of the same images
+MAY_CHANGE = ("training.devices", "training.device", "training.logger", "data.source")
 
 
 def start_run(
@@ -92,8 +91,10 @@ def check_machine(config: OptimizationConfig) -> None:
         raise InputError(
             f"devices is {config.devices}, expected at most {available}, the number of {device.type} devices"
         )
-    if config.logger == "wandb" and find_spec("wandb") is None:
-        raise InputError("logger wandb needs the wandb package: pip install 'pixelbayes[wandb]'")
+    if config.logger == "wandb":
+        from pixelbayes.training.loggers import check_wandb  # Lightning takes seconds to import
+
+        check_wandb()
 
 
 def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume: bool) -> None:
