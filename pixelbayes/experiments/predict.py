@@ -99,21 +99,23 @@ class PixelCNNPredictor(Predictor, TrainedPixelCNN):
         """
         return cast(Tensor, measure_images(self, images).log_prob)  # not None, because it has a density
 
-    def sample(self, label: str, count: int = 1, seed: int = 0) -> Tensor:
+    def sample(self, label: str, count: int = 1, seed: int = 0, guidance: float = 0.0) -> Tensor:
         """Draws images of a class. The same seed gives the same images.
 
         Args:
             label: The class, as in `label()`.
             count: How many.
             seed: Random seed.
+            guidance: w of classifier-free guidance, as in `SamplingConfig`.
 
         Returns:
             uint8 levels, (count, C, H, W), on the CPU; `predict` takes them, and `save_image` writes them.
 
         Raises:
-            InputError: If there is no such class, or `count` is below 1.
+            InputError: If there is no such class, `count` is below 1, or the network does not support guidance.
         """
-        return sample_class(self.network, self.label(label), SamplingConfig(count=count, seed=seed))
+        self.check_guidance(guidance)
+        return sample_class(self.network, self.label(label), SamplingConfig(count=count, seed=seed, guidance=guidance))
 
 
 class ResNetPredictor(Predictor, TrainedResNet):
