@@ -30,8 +30,8 @@ def cut_missing_splits(listing: Listing, validation_fraction: float, test_fracti
 def stratified(records: list[Record], fractions: dict[str, float], seed: int) -> dict[str, list[Record]]:
     """Divides records at random, with the same fractions in each class.
 
-    A class of n images gives round(fraction n) to each part, and at least one. A class of one or two images stays in
-    training.
+    A class of n images gives round(fraction n) to each part, but at least one, and keeps one for training. A class of
+    one or two images stays in training.
 
     Args:
         records: The records to divide.
@@ -46,8 +46,10 @@ def stratified(records: list[Record], fractions: dict[str, float], seed: int) ->
         by_class[records[index].label].append(index)
     part_of = dict.fromkeys(range(len(records)), "train")
     for members in by_class.values():
+        left = len(members) if len(members) >= 3 else 0
         shuffled = iter(members)
-        for part, fraction in fractions.items():
-            count = max(1, round(fraction * len(members))) if len(members) >= 3 else 0
+        for later, (part, fraction) in zip(reversed(range(len(fractions))), fractions.items(), strict=True):
+            count = max(0, min(max(1, round(fraction * len(members))), left - later - 1))  # leaves one for each other
             part_of.update(dict.fromkeys(islice(shuffled, count), part))
+            left -= count
     return {part: [records[i] for i in part_of if part_of[i] == part] for part in ("train", *fractions)}

@@ -82,8 +82,13 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     lines = [f"{height}x{width}, {colour}, {summary['levels']} levels"]
     if summary["cut_from_train"]:
         lines.append(f"{' and '.join(summary['cut_from_train'])} cut from train, stratified by class")
-    if small := _classes_only_in_train(summary):
+    small = _classes_only_in_train(summary)
+    if small:
         lines.append(f"with one or two images, only in train: {_few(small)}")
+    for name, split in summary["splits"].items():
+        absent = [each for each, count in split["per_class"].items() if not count and each not in small]
+        if absent and split["images"] > split["unlabelled"]:
+            lines.append(f"without images in {name}: {_few(absent)}")
     if summary["imbalance"] is not None:
         lines.append(f"largest class of train / smallest class: {summary['imbalance']:.2f}")
     lines += [f"duplicates within {name}: {count}" for name, count in duplicates["within"].items() if count]

@@ -30,6 +30,13 @@ def test_each_class_of_three_or_more_gives_its_rounded_fraction_and_at_least_one
         assert [sum(r.label == label for r in parts[name]) for name in FRACTIONS] == [expected, expected]
 
 
+@given(st.integers(1, 12), st.floats(0.01, 0.6), st.floats(0.01, 0.39))
+def test_every_class_keeps_an_image_for_training_and_every_part_has_one_of_three(n, validation, test):
+    parts = stratified(records([0] * n), {"validation": validation, "test": test}, seed=0)
+    assert len(parts["train"]) >= 1
+    assert n < 3 or all(parts.values())
+
+
 def test_the_seed_determines_which_records_are_cut():
     cuts = {tuple(r.name for r in stratified(records([0] * 40), FRACTIONS, seed)["test"]) for seed in range(5)}
     assert len(cuts) == 5

@@ -47,8 +47,9 @@ def test_the_summary_is_json(summary):
     assert json.loads(json.dumps(summary)) == summary
 
 
-def test_the_lines_name_duplicates_and_conflicting_labels(summary):
+def test_the_lines_name_duplicates_and_conflicting_labels_and_classes_without_images(summary):
     lines = summary_lines(summary)
+    assert [line for line in lines if line.startswith("without images")] == ["without images in validation: dog"]
     assert "duplicates within train: 2" in lines
     assert "images of validation that are also in train: 1" in lines
     assert any(line.startswith("same pixels, different labels: train: train/cat/0.png, ") for line in lines)

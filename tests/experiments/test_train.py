@@ -74,6 +74,19 @@ def test_a_run_records_whether_it_trains_without_labels(finished_run, guidable_r
 
 
 @pytest.mark.usefixtures("without_plots")
+def test_classes_of_one_or_two_images_are_trained_and_named(pictures, tmp_path, capsys):
+    for name, count in {"cat": 4, "dog": 2, "owl": 1}.items():
+        for image in sorted((pictures / "train" / name).iterdir())[:count]:
+            (tmp_path / "few" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(image, tmp_path / "few" / name)
+    run = tmp_path / "run"
+    assert train(tmp_path / "few", run, "--epochs", 1, "--eval-split", "test", "--monitor", "accuracy") == 0
+    assert "with one or two images, only in train: dog, owl\n" in capsys.readouterr().err
+    assert checkpoint.load(run).class_names == CLASSES
+    assert main(["calibrate", str(run), "--data", str(tmp_path / "few"), "--split", "train", "--device", "cpu"]) == 0
+
+
+@pytest.mark.usefixtures("without_plots")
 def test_a_network_with_views_is_scored_in_all_of_them(pictures, tmp_path):
     assert train(pictures, tmp_path / "run", "--epochs", 1, "--views", 4) == 0
     for name in ("calibration.json", "metrics.json"):
