@@ -18,7 +18,7 @@ DATA_HELP = (
     "digits, folder:DIR, csv:DIR, npz:FILE, idx:DIR, cifar:DIR, archive:FILE, hub:NAME, or a folder, npz file or "
     "archive, whose contents are detected"
 )
-IMAGES_HELP = "image files, or folders of them"
+IMAGES_HELP = "image files, or folders of them and of such folders"
 
 
 def make_parser(name: str, description: str | None, examples: Sequence[str]) -> "Parser":

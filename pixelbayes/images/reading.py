@@ -12,13 +12,14 @@ from torch import Tensor
 from pixelbayes.images.pixels import FROM_FLOATS, requantise
 from pixelbayes.images.preprocessing import Preprocessing, open_image, plain_image
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.files import is_system_file
 
 AnyImage: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | Tensor"
 """One image: a file, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (H, W) or (C, H, W); C is 1, 3
 or, with transparency, 4."""
 
 AnyImages: TypeAlias = "AnyImage | Iterable[AnyImage]"
-"""One image or several: also a folder, a uint8 array (N, H, W) or (N, H, W, C), or a uint8 tensor (N, C, H, W)."""
+"""One image or several: also a folder and all folders in it, a uint8 array (N, H, W) or (N, H, W, C), or a uint8 tensor (N, C, H, W)."""
 
 CHANNELS = (1, 3, 4)
 EXPECTED = (
@@ -34,7 +35,7 @@ def read_images(images: AnyImages, preprocessing: Preprocessing) -> tuple[Tensor
     levels these are the 8-bit values too.
 
     Args:
-        images: The images; a folder stands for the files in it that are not hidden.
+        images: The images; a folder stands for the files in it and in its folders, apart from hidden and system files.
         preprocessing: That of the network.
 
     Returns:
@@ -98,11 +99,26 @@ def list_images(images: AnyImages) -> list[tuple[str, AnyImage]]:
     for number, image in enumerate(images):
         if isinstance(image, str | Path):
             path = Path(image)
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
-            listed += [(str(file), file) for file in files if not file.name.startswith(".")]
+            listed += [(str(file), file) for file in (_files_in(path) if path.is_dir() else [path])]
         else:
             listed.append((f"image {number}", image))
     return listed
+
+
+def _files_in(folder: Path, around: tuple[Path, ...] = ()) -> list[Path]:
+    """The files in a folder and in its folders, in alphabetical order, apart from hidden and system files.
+
+    Raises:
+        InputError: If a folder cannot be opened, or is a link to a folder around it.
+    """
+    around = (*around, folder.resolve())
+    if around[-1] in around[:-1]:
+        raise InputError(f"{folder}: a link to a folder around it; remove it")
+    try:
+        entries = sorted(path for path in folder.iterdir() if not is_system_file(path.name))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be opened ({error.strerror}); correct its permissions") from None
+    return [file for path in entries for file in (_files_in(path, around) if path.is_dir() else [path])]
 
 
 def as_image(image: AnyImage, name: str, *, levels: int, size: tuple[int, int] | None) -> Image.Image:

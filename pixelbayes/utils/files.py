@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 CACHE = "PIXELBAYES_CACHE"  # environment variable
 
+SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin")
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -102,3 +104,12 @@ def safe_name(name: str) -> str:
     'film_mlp_one-hot'
     """
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+
+
+def is_system_file(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or made by an operating system.
+
+    >>> is_system_file(".DS_Store"), is_system_file("Thumbs.db"), is_system_file("cat.png")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
