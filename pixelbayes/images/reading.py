@@ -19,7 +19,8 @@ AnyImage: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | Tensor"
 or, with transparency, 4."""
 
 AnyImages: TypeAlias = "AnyImage | Iterable[AnyImage]"
-"""One image or several: also a folder and all folders in it, a uint8 array (N, H, W) or (N, H, W, C), or a uint8 tensor (N, C, H, W)."""
+"""One image or several: also a folder with all folders in it, a uint8 array (N, H, W) or (N, H, W, C), or a uint8
+tensor (N, C, H, W)."""
 
 CHANNELS = (1, 3, 4)
 EXPECTED = (
