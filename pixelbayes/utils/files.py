@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import platformdirs
 
-from pixelbayes.utils.errors import NO_SPACE
+from pixelbayes.utils.errors import NO_SPACE, InputError
 
 T = TypeVar("T")
 
 CACHE = "PIXELBAYES_CACHE"  # environment variable
+CACHE_REMEDY = f"set the environment variable {CACHE} to a folder that can be written"
 
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin")
 
@@ -91,10 +93,34 @@ def _from_json_value(kind: Any, value: Any) -> Any:
 
 
 def cache_folder() -> Path:
-    """The folder for downloads and trained feature classifiers: $PIXELBAYES_CACHE, else the user's cache folder."""
-    if own := os.environ.get(CACHE):
-        return Path(own).expanduser()
-    return platformdirs.user_cache_path("pixelbayes")
+    """The folder for downloads and trained feature classifiers: $PIXELBAYES_CACHE, else the user's cache folder.
+
+    Raises:
+        InputError: If the user has no home folder.
+    """
+    own = os.environ.get(CACHE)
+    try:
+        folder = Path(own).expanduser() if own else platformdirs.user_cache_path("pixelbayes")
+    except RuntimeError:
+        folder = Path("~")
+    if folder.parts[:1] == ("~",):
+        raise InputError(f"there is no home folder for the cache; {CACHE_REMEDY}")
+    return folder
+
+
+def make_cache_folder(name: str = "") -> Path:
+    """Makes the cache folder, or a folder in it, if it is missing.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    folder = cache_folder() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise InputError(f"{folder}: the cache cannot be written ({error.strerror}); {CACHE_REMEDY}") from error
 
 
 def safe_name(name: str) -> str:
