@@ -6,7 +6,6 @@ from itertools import combinations
 from typing import Any
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -117,13 +116,13 @@ def _few(texts: list[str]) -> str:
 
 
 def summary_table(summary: dict[str, Any]) -> Group:
-    """The number of images of each class and split, with `summary_lines` below."""
+    """The number of images of each class and split, with `summary_lines` below; for a console of `make_console`."""
     splits = summary["splits"]
-    table = Table("class", title=escape(summary["source"]))
+    table = Table("class", title=summary["source"])
     for name in splits:
         table.add_column(name, justify="right")
     for name in summary["class_names"][:MAX_CLASSES]:
-        table.add_row(escape(name), *(str(split["per_class"][name]) for split in splits.values()))
+        table.add_row(name, *(str(split["per_class"][name]) for split in splits.values()))
     if len(summary["class_names"]) > MAX_CLASSES:
         table.add_row(f"... and {len(summary['class_names']) - MAX_CLASSES} more", *("" for _ in splits))
     if any(split["unlabelled"] for split in splits.values()):

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import yaml
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from pixelbayes.checkpoints.trained import Trained
 from pixelbayes.data import AugmentationConfig, ImageData, load_data
@@ -20,6 +19,7 @@ from pixelbayes.experiments.config import RunConfig
 from pixelbayes.plots import augmentations
 from pixelbayes.training import OptimizationConfig, TrainingConfig
 from pixelbayes.utils.config_diff import config_differences, flatten
+from pixelbayes.utils.console import make_console
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import write_text
@@ -51,7 +51,7 @@ def start_run(
     summary = {"fingerprint": data.fingerprint(), **summarise(data)}
     if is_first_process():
         claim(RunFolder(run), config, summary, resume)
-        Console(stderr=True).print(summary_table(summary))
+        make_console(stderr=True).print(summary_table(summary))
     return data
 
 
@@ -117,8 +117,8 @@ def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume:
                 )
         for name in different:
             was, now = flatten(before).get(name), flatten(after)[name]
-            Console(stderr=True).print(
-                f"{name} was {was} and is {now}; the run goes on", markup=False, highlight=False, soft_wrap=True
+            make_console(stderr=True, highlight=False, soft_wrap=True).print(
+                f"{name} was {was} and is {now}; the run goes on"
             )
     elif folder.best.exists():
         raise InputError(f"{folder.path} holds a network that was not trained there; give another --out")

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import yaml
 from filelock import FileLock
-from rich.console import Console
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.trained import TrainedResNet
@@ -18,6 +17,7 @@ from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, train_bas
 from pixelbayes.experiments.plan import adopt
 from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.utils.config_diff import config_differences
+from pixelbayes.utils.console import make_console
 from pixelbayes.utils.devices import pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import cache_folder, make_cache_folder
@@ -57,9 +57,8 @@ def _train_once(folder: RunFolder, recipe: BaselineConfig, data: ImageData) -> N
         if folder.metrics.is_file():
             return
         source = recipe.data.source
-        Console(stderr=True).print(
-            f"training a dedicated classifier of {source}, once, for its features; cached in {folder.path}",
-            markup=False,
+        make_console(stderr=True).print(
+            f"training a dedicated classifier of {source}, once, for its features; cached in {folder.path}"
         )
         _remove_other_run(folder, recipe)
         train_baseline(recipe, folder.path, resume=True, data=data)

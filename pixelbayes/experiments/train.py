@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.checkpoints.trained import TrainedPixelCNN
@@ -28,6 +26,7 @@ from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.report.results import write_results
 from pixelbayes.training.launch import check_main
 from pixelbayes.utils.config_diff import config_differences, flatten
+from pixelbayes.utils.console import make_console
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.progress import tracker
 from pixelbayes.utils.randomness import permutation
@@ -157,8 +156,8 @@ def _planned(config: ExperimentConfig, run: Path, data: ImageData, budget: Budge
         fields = flatten(planned.as_plain())
         changed = config_differences(config.as_plain(), planned.as_plain())
         chosen = ", ".join(f"{name} {_as_text(fields[name])}" for name in changed)
-        Console(stderr=True).print(
-            f"to end within {budget.seconds / 60:.3g} minutes: {chosen}", highlight=False, soft_wrap=True
+        make_console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"to end within {budget.seconds / 60:.3g} minutes: {chosen}"
         )
     return planned
 
