@@ -1,6 +1,7 @@
 """Reads images in any form that people have: files, PIL images, uint8 arrays and tensors."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -8,7 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from pixelbayes.images.datasets import AnyDataset, item_image, length
 from pixelbayes.images.pixels import FROM_FLOATS, requantise
 from pixelbayes.images.preprocessing import Preprocessing, open_image, plain_image
 from pixelbayes.utils.errors import InputError
@@ -18,9 +21,9 @@ AnyImage: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | Tensor"
 """One image: a file, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (H, W) or (C, H, W); C is 1, 3
 or, with transparency, 4."""
 
-AnyImages: TypeAlias = "AnyImage | Iterable[AnyImage]"
-"""One image or several: also a folder with all folders in it, a uint8 array (N, H, W) or (N, H, W, C), or a uint8
-tensor (N, C, H, W)."""
+AnyImages: TypeAlias = "AnyImage | Iterable[AnyImage] | AnyDataset"
+"""One image or several: also a folder with all folders in it, a uint8 array (N, H, W) or (N, H, W, C), a uint8 tensor
+(N, C, H, W), or a PyTorch data set of images, or of pairs of an image and a label."""
 
 CHANNELS = (1, 3, 4)
 EXPECTED = (
@@ -66,12 +69,14 @@ def read_images(images: AnyImages, preprocessing: Preprocessing) -> tuple[Tensor
     return torch.stack(pixels), tuple(names)
 
 
-def list_images(images: AnyImages) -> list[tuple[str, AnyImage]]:
+def list_images(images: AnyImages) -> list[tuple[str, "AnyImage | partial[AnyImage]"]]:
     """The single images, with a name for each; folders are listed, and no file is opened.
 
     Raises:
         InputError: If arrays or tensors have another type or shape, so that it is not clear what an image is.
     """
+    if isinstance(images, Dataset):
+        return [(f"item {index}", partial(item_image, images, index)) for index in range(length(images))]
     if hasattr(images, "__array__") and not isinstance(images, Tensor | Image.Image):  # such as a column of paths
         images = np.asarray(images)
     if isinstance(images, np.ndarray) and images.dtype.kind in "OUST":  # paths, or images of several sizes
@@ -96,7 +101,7 @@ def list_images(images: AnyImages) -> list[tuple[str, AnyImage]]:
         images = [images]
     elif not isinstance(images, Iterable) or isinstance(images, Mapping | bytes):
         raise InputError(f"images are a {type(images).__name__}, {EXPECTED}")
-    listed: list[tuple[str, AnyImage]] = []
+    listed: list[tuple[str, AnyImage | partial[AnyImage]]] = []
     for number, image in enumerate(images):
         if isinstance(image, str | Path):
             path = Path(image)
@@ -122,11 +127,13 @@ def _files_in(folder: Path, around: tuple[Path, ...] = ()) -> list[Path]:
     return [file for path in entries for file in (_files_in(path, around) if path.is_dir() else [path])]
 
 
-def as_image(image: AnyImage, name: str, *, levels: int, size: tuple[int, int] | None) -> Image.Image:
+def as_image(
+    image: "AnyImage | partial[AnyImage]", name: str, *, levels: int, size: tuple[int, int] | None
+) -> Image.Image:
     """Decodes a single image to 8 bits per channel, "L" or "RGB".
 
     Args:
-        image: The image.
+        image: The image, or what returns it.
         name: Its name in messages.
         levels: The number of values that a colour takes in an array or tensor of `size`; elsewhere it is 256.
         size: H, W; None for any.
@@ -134,6 +141,8 @@ def as_image(image: AnyImage, name: str, *, levels: int, size: tuple[int, int] |
     Raises:
         InputError: If it cannot be read; the message is one line with the remedy.
     """
+    if isinstance(image, partial):
+        image = image()
     if isinstance(image, str | Path):
         return open_image(image, name)
     if isinstance(image, Tensor):
