@@ -15,17 +15,19 @@ from pixelbayes.version import __version__
 if TYPE_CHECKING:
     from pixelbayes.checkpoints.checkpoint import save
     from pixelbayes.checkpoints.hub import push_to_hub, save_pretrained
-    from pixelbayes.checkpoints.merging import average_weights, make_ensemble
+    from pixelbayes.checkpoints.merging import average_weights
     from pixelbayes.checkpoints.provenance import Provenance
     from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedPixelCNN, TrainedResNet
     from pixelbayes.experiments.estimator import PixelBayesClassifier
     from pixelbayes.experiments.predict import (
+        EnsemblePredictor,
         PixelCNNPredictor,
         ResNetPredictor,
         from_pretrained,
         load,
         load_any,
         load_classifier,
+        make_ensemble,
         predictor,
     )
     from pixelbayes.images.pixels import requantise, to_pixels, to_x
@@ -53,17 +55,19 @@ if TYPE_CHECKING:
 _NAMES = {  # module -> public names; they are imported at first use, because PyTorch takes seconds to import
     "checkpoints.checkpoint": ("save",),
     "checkpoints.hub": ("push_to_hub", "save_pretrained"),
-    "checkpoints.merging": ("average_weights", "make_ensemble"),
+    "checkpoints.merging": ("average_weights",),
     "checkpoints.provenance": ("Provenance",),
     "checkpoints.trained": ("Ensemble", "Trained", "TrainedPixelCNN", "TrainedResNet"),
     "experiments.estimator": ("PixelBayesClassifier",),
     "experiments.predict": (
+        "EnsemblePredictor",
         "PixelCNNPredictor",
         "ResNetPredictor",
         "from_pretrained",
         "load",
         "load_any",
         "load_classifier",
+        "make_ensemble",
         "predictor",
     ),
     "images.pixels": ("requantise", "to_pixels", "to_x"),
@@ -96,6 +100,7 @@ __all__ = [
     "Condition",
     "Ensemble",
     "EnsembleDensity",
+    "EnsemblePredictor",
     "ImageShape",
     "MixtureOfLogistics",
     "MultiView",

@@ -37,6 +37,17 @@ def second_run(finished_run, tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="session")
+def guidable_run(finished_run, tmp_path_factory):
+    """A folder with the weights of `finished_run`, as if they had been trained without labels, too; read-only."""
+    trained = checkpoint.load(finished_run, "cpu")
+    run = tmp_path_factory.mktemp("runs") / "guidable"
+    checkpoint.save(
+        replace(trained, provenance=replace(trained.provenance, without_labels=True)), run / "best.safetensors"
+    )
+    return run
+
+
 @pytest.fixture
 def run(finished_run, tmp_path):
     """A copy of `finished_run` that a test may change."""

@@ -51,7 +51,7 @@ def save(trained: TrainedNetwork, path: str | Path, *, half: bool = False) -> No
     if half:
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     with replacing(path) as temporary:
-        safetensors.torch.save_file(weights, temporary, metadata)
+        temporary.write_bytes(safetensors.torch.save(weights, metadata))
 
 
 def find_weights(run: str | Path) -> Path:

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -77,6 +77,7 @@ def average_weights(networks: Sequence[AnyPixelCNN], names: Sequence[str] = ()) 
         provenance=Provenance(
             config=_data_config(networks),
             averaged=tuple(AveragedNetwork(weights=each.digest, command=each.provenance.command) for each in networks),
+            without_labels=_if_all(each.provenance.knows_unconditional for each in networks),
         ),
     )
 
@@ -129,6 +130,12 @@ def _properties(trained: TrainedPixelCNN) -> dict[str, Any]:
 def _split_settings(trained: TrainedPixelCNN) -> dict[str, Any]:
     data = trained.provenance.data
     return {name: getattr(data, name) for name in SPLIT_FIELDS} if data else {}
+
+
+def _if_all(known: Iterable[bool | None]) -> bool | None:
+    """Whether all are true; None if none is false, but some are not known."""
+    values = set(known)
+    return False if False in values else None if None in values else True
 
 
 def _data_config(networks: Sequence[TrainedPixelCNN]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Provenance:
         metrics: Metrics of that epoch, by their names in the history.
         imported_from: Name of the file that an imported network was read from.
         averaged: The networks whose weights were averaged.
+        without_labels: Whether it was also trained without labels, so that it knows log p(x); None if not recorded.
     """
 
     command: str = ""
@@ -42,6 +43,17 @@ class Provenance:
     metrics: Mapping[str, float] = field(default_factory=dict)
     imported_from: str = ""
     averaged: tuple[AveragedNetwork, ...] = ()
+    without_labels: bool | None = None
+
+    @property
+    def knows_unconditional(self) -> bool | None:
+        """Whether the network knows log p(x), which guidance needs; None if its training is not known."""
+        if self.without_labels is not None:
+            return self.without_labels
+        if self.imported_from:  # the course's networks have no input for "no label"
+            return False
+        label_dropout = self.config.get("training", {}).get("label_dropout")
+        return None if label_dropout is None else label_dropout > 0
 
     @property
     def data(self) -> DataConfig | None:

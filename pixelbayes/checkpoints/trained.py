@@ -155,6 +155,18 @@ class TrainedPixelCNN(TrainedNetwork):
     def densities(self) -> "tuple[TrainedPixelCNN, ...]":
         return (self,)
 
+    def check_guidance(self, guidance: float) -> None:
+        """Checks that samples can be drawn with classifier-free guidance, unless it is 0.
+
+        Raises:
+            InputError: If the network was never trained without labels, so that its log p(x) means nothing.
+        """
+        if guidance and self.provenance.knows_unconditional is False:
+            raise InputError(
+                f"guidance is {guidance}, expected 0, because this network was never trained without labels; train one "
+                "with --label-dropout 0.1"
+            )
+
     @property
     def class_vectors(self) -> torch.Tensor | None:
         with torch.no_grad():

@@ -9,7 +9,7 @@ from pixelbayes.cli.course import course
 from pixelbayes.cli.evaluate import calibrate, evaluate, explain, report
 from pixelbayes.cli.sample_classify import average, classify, import_network, sample
 from pixelbayes.cli.train import baseline, compare, demo, train
-from pixelbayes.utils.errors import DivergedError, InputError, InterruptedRunError
+from pixelbayes.utils.errors import NO_SPACE, DivergedError, InputError, InterruptedRunError
 from pixelbayes.version import __version__
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
@@ -28,6 +28,8 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "import": import_network,
     "demo": demo,
 }
+
+FREE_SPACE = "free space, then repeat the command, with --resume if it was training"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _print_error(error, 1)
     except OSError as error:  # such as a full disk or a missing permission
         file = error.filename2 or error.filename
-        return _print_error(f"{file}: {error.strerror}" if file else error, 2)
+        message = f"{file}: {error.strerror}" if file else str(error)
+        return _print_error(f"{message}; {FREE_SPACE}" if error.errno in NO_SPACE else message, 2)
     except KeyboardInterrupt:
         return _print_error("stopped", 130)
     return 0

@@ -15,6 +15,7 @@ from pixelbayes.data.listing import Listing, Record
 from pixelbayes.images.preprocessing import Preprocessing, Resize
 from pixelbayes.images.shape import ImageShape
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.memory import check_memory
 from pixelbayes.utils.progress import track
 
 MIN_PIXELS_FOR_THREADS = 300 * 300  # with smaller images, threads only wait for Python's global lock
@@ -44,13 +45,19 @@ def decode(
         The splits by name, and the preprocessing of their images.
 
     Raises:
-        InputError: If the listing or an image has a fault; the message has one line per fault.
+        InputError: If the listing or an image has a fault; the message has one line per fault. Or if the images do not
+            fit into memory.
     """
     records = [record for split in listing.splits.values() for record in split]
     first_size = _first_size(records)
     height, width = image_size or first_size
     preprocessing = Preprocessing(
         image_shape=ImageShape(height=height, width=width, channels=channels or 3, levels=levels), resize=resize
+    )
+    check_memory(
+        len(records) * preprocessing.image_shape.dims,
+        f"{len(records):,} images of {height} x {width} pixels",
+        "give a smaller --image-size, or fewer images",
     )
     pixels = torch.empty(len(records), *preprocessing.image_shape.chw, dtype=torch.uint8)
 

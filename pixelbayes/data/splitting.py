@@ -32,8 +32,8 @@ def cut_missing_splits(listing: Listing, validation_fraction: float, test_fracti
 def stratified(labels: Sequence[int], fractions: dict[str, float], seed: int) -> dict[str, list[int]]:
     """Divides images at random, with the same fractions in each class.
 
-    A class of n images gives round(fraction n) to each part, and at least one. A class of one or two images stays in
-    training.
+    A class of n images gives round(fraction n) to each part, but at least one, and keeps one for training. A class of
+    one or two images stays in training.
 
     Args:
         labels: The label of each image.
@@ -48,8 +48,10 @@ def stratified(labels: Sequence[int], fractions: dict[str, float], seed: int) ->
         by_class[labels[index]].append(index)
     part_of = dict.fromkeys(range(len(labels)), "train")
     for members in by_class.values():
+        left = len(members) if len(members) >= 3 else 0
         shuffled = iter(members)
-        for part, fraction in fractions.items():
-            count = max(1, round(fraction * len(members))) if len(members) >= 3 else 0
+        for later, (part, fraction) in zip(reversed(range(len(fractions))), fractions.items(), strict=True):
+            count = max(0, min(max(1, round(fraction * len(members))), left - later - 1))  # leaves one for each other
             part_of.update(dict.fromkeys(islice(shuffled, count), part))
+            left -= count
     return {part: [index for index in part_of if part_of[index] == part] for part in ("train", *fractions)}

@@ -6,7 +6,6 @@ from itertools import combinations
 from typing import Any
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -82,8 +81,13 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     lines = [f"{height}x{width}, {colour}, {summary['levels']} levels"]
     if summary["cut_from_train"]:
         lines.append(f"{' and '.join(summary['cut_from_train'])} cut from train, stratified by class")
-    if small := _classes_only_in_train(summary):
+    small = _classes_only_in_train(summary)
+    if small:
         lines.append(f"with one or two images, only in train: {_few(small)}")
+    for name, split in summary["splits"].items():
+        absent = [each for each, count in split["per_class"].items() if not count and each not in small]
+        if absent and split["images"] > split["unlabelled"]:
+            lines.append(f"without images in {name}: {_few(absent)}")
     if summary["imbalance"] is not None:
         lines.append(f"largest class of train / smallest class: {summary['imbalance']:.2f}")
     lines += [f"duplicates within {name}: {count}" for name, count in duplicates["within"].items() if count]
@@ -112,13 +116,13 @@ def _few(texts: list[str]) -> str:
 
 
 def summary_table(summary: dict[str, Any]) -> Group:
-    """The number of images of each class and split, with `summary_lines` below."""
+    """The number of images of each class and split, with `summary_lines` below; for a console of `make_console`."""
     splits = summary["splits"]
-    table = Table("class", title=escape(summary["source"]))
+    table = Table("class", title=summary["source"])
     for name in splits:
         table.add_column(name, justify="right")
     for name in summary["class_names"][:MAX_CLASSES]:
-        table.add_row(escape(name), *(str(split["per_class"][name]) for split in splits.values()))
+        table.add_row(name, *(str(split["per_class"][name]) for split in splits.values()))
     if len(summary["class_names"]) > MAX_CLASSES:
         table.add_row(f"... and {len(summary['class_names']) - MAX_CLASSES} more", *("" for _ in splits))
     if any(split["unlabelled"] for split in splits.values()):

@@ -18,6 +18,7 @@ from pixelbayes.evaluation.measure import measure
 from pixelbayes.experiments.claim import augmented_examples, checked_data, command_line, run_facts, start_run
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.experiments.plan import adopt, settle
+from pixelbayes.experiments.sizes import check_fits
 from pixelbayes.models.resnet import ResNet, ResNetArchitecture, ResNetConfig
 from pixelbayes.report.results import write_results
 from pixelbayes.training import ClassifierTrainingConfig
@@ -114,12 +115,12 @@ def classifier_module(config: BaselineConfig, data: ImageData) -> "ClassifierMod
 
 def build_resnet(config: BaselineConfig, data: ImageData) -> ResNet:
     """The network at the start of training, a function of the seed; classes and image shape follow from the data."""
+    network_config = ResNetConfig(
+        **dataclasses.asdict(config.model),
+        num_classes=len(data.class_names),
+        image_shape=data.preprocessing.image_shape,
+    )
+    check_fits(network_config, config.training, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return ResNet(
-            ResNetConfig(
-                **dataclasses.asdict(config.model),
-                num_classes=len(data.class_names),
-                image_shape=data.preprocessing.image_shape,
-            )
-        )
+        return ResNet(network_config)

@@ -5,14 +5,12 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from pixelbayes.checkpoints.trained import Trained
 from pixelbayes.data import AugmentationConfig, ImageData, load_data
@@ -21,13 +19,14 @@ from pixelbayes.experiments.config import RunConfig
 from pixelbayes.plots import augmentations
 from pixelbayes.training import OptimizationConfig, TrainingConfig
 from pixelbayes.utils.config_diff import config_differences, flatten
+from pixelbayes.utils.console import make_console
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import write_text
 from pixelbayes.utils.run_folder import RunFolder
 
-# fields that a resumed run may change: the number and kind of devices, and the place of the same images
-MAY_CHANGE = ("training.devices", "training.device", "data.source")
+# fields that a resumed run may change: the number and kind of devices, the logger, and the place of the same images
+MAY_CHANGE = ("training.devices", "training.device", "training.logger", "data.source")
 
 
 def start_run(
@@ -52,7 +51,7 @@ def start_run(
     summary = {"fingerprint": data.fingerprint(), **summarise(data)}
     if is_first_process():
         claim(RunFolder(run), config, summary, resume)
-        Console(stderr=True).print(summary_table(summary))
+        make_console(stderr=True).print(summary_table(summary))
     return data
 
 
@@ -92,8 +91,10 @@ def check_machine(config: OptimizationConfig) -> None:
         raise InputError(
             f"devices is {config.devices}, expected at most {available}, the number of {device.type} devices"
         )
-    if config.logger == "wandb" and find_spec("wandb") is None:
-        raise InputError("logger wandb needs the wandb package: pip install 'pixelbayes[wandb]'")
+    if config.logger == "wandb":
+        from pixelbayes.training.loggers import check_wandb  # Lightning takes seconds to import
+
+        check_wandb()
 
 
 def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume: bool) -> None:
@@ -116,8 +117,8 @@ def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume:
                 )
         for name in different:
             was, now = flatten(before).get(name), flatten(after)[name]
-            Console(stderr=True).print(
-                f"{name} was {was} and is {now}; the run goes on", markup=False, highlight=False, soft_wrap=True
+            make_console(stderr=True, highlight=False, soft_wrap=True).print(
+                f"{name} was {was} and is {now}; the run goes on"
             )
     elif folder.best.exists():
         raise InputError(f"{folder.path} holds a network that was not trained there; give another --out")

@@ -11,6 +11,7 @@ import yaml
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
+from pixelbayes.experiments.sizes import check_fits
 from pixelbayes.images.pixels import to_x
 from pixelbayes.models.fusion import Composition
 from pixelbayes.models.pixelcnn import Architecture, PixelCNN, PixelCNNConfig
@@ -91,13 +92,15 @@ def build_network(config: ExperimentConfig, data: ImageData) -> PixelCNN:
     Its weights are a function of the seed, or those of `training.init_from`.
 
     Raises:
-        InputError: If the network of `init_from` has another architecture, or other classes.
+        InputError: If the network of `init_from` has another architecture, or other classes, or if the network is too
+            large for the memory of the device.
     """
     network_config = PixelCNNConfig(
         **dataclasses.asdict(config.model),
         num_classes=len(data.class_names),
         image_shape=data.preprocessing.image_shape,
     )
+    check_fits(network_config, config.training, data)
     if config.model.normalise:
         mean, std = _channel_moments(data)
         network_config = dataclasses.replace(network_config, mean=mean, std=std)

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
+from torch.utils.data import Dataset
 
 from pixelbayes.checkpoints.hub import save_pretrained
 from pixelbayes.data import DataConfig, ImageData
@@ -27,6 +28,7 @@ from pixelbayes.experiments.plan import with_fields
 from pixelbayes.experiments.predict import load, measure_images
 from pixelbayes.experiments.presets import PRESETS
 from pixelbayes.experiments.train import train
+from pixelbayes.images.datasets import labels
 from pixelbayes.images.reading import AnyImages, as_image, list_images
 from pixelbayes.inference import SamplingConfig, sample_class
 from pixelbayes.utils.devices import pick_device
@@ -40,7 +42,8 @@ class PixelBayesClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     It works in `cross_val_score`, `GridSearchCV` and a `Pipeline`. Its pickle holds the files of `save_pretrained`.
     X is a uint8 array (N, H, W) or (N, H, W, C), a flattened one (N, H W C) with `image_size`, or whatever else
-    `images.reading.read_images` takes, such as a list of image files. Arrays of the network's own size hold levels.
+    `images.reading.read_images` takes, such as a list of image files, or a PyTorch data set. Arrays and tensors of the
+    network's own size hold levels.
 
     Args:
         preset: A name of `PRESETS`, or an `ExperimentConfig`, whose data are replaced.
@@ -82,18 +85,23 @@ class PixelBayesClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.validation_fraction = validation_fraction
         self.out = out
 
-    def fit(self, X: AnyImages, y: ArrayLike) -> Self:  # noqa: N803
+    def fit(self, X: AnyImages, y: ArrayLike | None = None) -> Self:  # noqa: N803
         """Trains a network, as `pixelbayes train` does.
 
         Args:
             X: Images.
-            y: Their classes, numbers or text, (N,).
+            y: Their classes, numbers or text, (N,); None if X is a PyTorch data set of pairs of an image and a label,
+                whose `classes` are used if it has them, as those of torchvision.
 
         Raises:
             InputError: If a parameter is out of its range, or images cannot be read.
             ValueError: If y is not one class for each image.
         """
         config = self._config()
+        if isinstance(X, Dataset):
+            if y is not None:
+                raise InputError("X is a data set, which has labels itself; leave out y")
+            y = np.array(labels(X))
         budget = None
         if self.budget is not None:
             budget = Budget(parse_duration(self.budget), () if self.epochs is None else ("training.epochs",))
@@ -159,21 +167,21 @@ class PixelBayesClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         config = dataclasses.replace(config, data=data, seed=self.seed)
         return with_fields(config, {"training.epochs": epochs, "training.device": self.device})
 
-    def _data(self, config: DataConfig, X: AnyImages, y: ArrayLike) -> ImageData:  # noqa: N803
+    def _data(self, config: DataConfig, X: AnyImages, y: ArrayLike | None) -> ImageData:  # noqa: N803
         """Reads the images, and cuts the validation images from them."""
         if y is None:
             raise ValueError("PixelBayesClassifier requires y to be passed, but the target y is None")
         classes = column_or_1d(y, warn=True)
         check_classification_targets(classes)
         self.classes_: NDArray[Any]
-        self.classes_, labels = np.unique(classes, return_inverse=True)
+        self.classes_, positions = np.unique(classes, return_inverse=True)
         if _is_flattened(X):
             self.n_features_in_ = X.shape[1]
         images = list_images(self._batch(X))
         check_consistent_length(images, classes)
         records = [
             Record(name, label, partial(as_image, image, name, levels=self.levels, size=self.image_size))
-            for (name, image), label in zip(images, labels.tolist(), strict=True)
+            for (name, image), label in zip(images, positions.tolist(), strict=True)
         ]
         listing = Listing(splits={"train": records}, class_names=tuple(map(str, self.classes_)), levels=self.levels)
         listing = cut_missing_splits(listing, config.validation_fraction, config.test_fraction, config.split_seed)

@@ -145,6 +145,8 @@ def evaluate(
         ood_images = load_ood_images(_density(trained, run), config.ood_data, config.ood_split)
     if isinstance(config.samples, Path):
         samples = read_samples(config.samples, trained.class_names, trained.preprocessing)
+    if isinstance(config.samples, SamplingConfig):
+        _density(trained, run).check_guidance(config.samples.guidance)
     if config.samples is not None:
         evaluator = SampleEvaluator.of(_density(trained, run), data, split, config.features, device=device)
     if isinstance(config.samples, SamplingConfig):

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import yaml
 from filelock import FileLock
-from rich.console import Console
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.trained import TrainedResNet
@@ -18,9 +17,10 @@ from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, train_bas
 from pixelbayes.experiments.plan import adopt
 from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.utils.config_diff import config_differences
+from pixelbayes.utils.console import make_console
 from pixelbayes.utils.devices import pick_device
 from pixelbayes.utils.errors import InputError
-from pixelbayes.utils.files import cache_folder
+from pixelbayes.utils.files import cache_folder, make_cache_folder
 from pixelbayes.utils.run_folder import RunFolder
 
 
@@ -39,23 +39,29 @@ def feature_classifier(
         device: The device to train and to load it on.
 
     Raises:
-        InputError: If there is no classifier in `run`, or the images have no labels.
+        InputError: If there is no classifier in `run`, the images have no labels, or the cache cannot be written.
     """
     target = pick_device(device)
     if run is not None:
         return checkpoint.load_classifier(run, target)
     recipe = _recipe(config, data, target)
     folder = RunFolder(cache_folder() / "classifier" / _key(recipe, data))
-    folder.path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder.path}.lock"):  # a second process waits for the first one's training
-        if not folder.metrics.is_file():
-            Console(stderr=True).print(
-                f"training a dedicated classifier of {config.source}, once, for its features; cached in {folder.path}",
-                markup=False,
-            )
-            _remove_other_run(folder, recipe)
-            train_baseline(recipe, folder.path, resume=True, data=data)
+    if not folder.metrics.is_file():
+        _train_once(folder, recipe, data)
     return checkpoint.load_classifier(folder.path, target)
+
+
+def _train_once(folder: RunFolder, recipe: BaselineConfig, data: ImageData) -> None:
+    make_cache_folder("classifier")
+    with FileLock(f"{folder.path}.lock"):  # a second process waits for the first one's training
+        if folder.metrics.is_file():
+            return
+        source = recipe.data.source
+        make_console(stderr=True).print(
+            f"training a dedicated classifier of {source}, once, for its features; cached in {folder.path}"
+        )
+        _remove_other_run(folder, recipe)
+        train_baseline(recipe, folder.path, resume=True, data=data)
 
 
 def _remove_other_run(folder: RunFolder, recipe: BaselineConfig) -> None:

@@ -1,19 +1,21 @@
 """Trained networks that take images in any form. `pixelbayes.load` returns them."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self, cast, overload
+from typing import ClassVar, Self, cast, overload
 
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoints import checkpoint, hub
-from pixelbayes.checkpoints.trained import Trained, TrainedNetwork, TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints import checkpoint, hub, merging
+from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedNetwork, TrainedPixelCNN, TrainedResNet
 from pixelbayes.data import Split
-from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, measure
+from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, calibrate, measure
+from pixelbayes.experiments.measure import load_data_for, measure_split
 from pixelbayes.images.reading import AnyImages, read_images
 from pixelbayes.inference import SamplingConfig, ScoringConfig, sample_class
-from pixelbayes.metrics.conformal import set_members
+from pixelbayes.metrics.conformal import COVERAGE, set_members
 from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.progress import Tracker, no_progress
@@ -53,6 +55,9 @@ class Predictor(Trained):
     ['7', '7']
     """
 
+    calibrated_by: ClassVar[str] = "pixelbayes calibrate"
+    """what fits a temperature and the threshold of prediction sets, for messages"""
+
     @classmethod
     def of(cls, trained: Trained) -> Self:
         """The same network with these methods."""
@@ -84,12 +89,12 @@ class Predictor(Trained):
                 read.
         """
         if self.calibration is None or self.calibration.sets is None:
-            raise InputError("the network has no threshold for prediction sets; `pixelbayes calibrate` fits one")
+            raise InputError(f"the network has no threshold for prediction sets; `{self.calibrated_by}` fits one")
         return set_members(cast(Tensor, measure_images(self, images).sets), self.class_names)
 
 
-class PixelCNNPredictor(Predictor, TrainedPixelCNN):
-    """A PixelCNN++ that takes images in any form: it classifies, scores and generates them."""
+class DensityPredictor(Predictor):
+    """A density that takes images in any form: it classifies and scores them."""
 
     def log_prob(self, images: AnyImages) -> Tensor:
         """log p(x | c) of each image under every class, float64 (N, Y), in nats, in the order of `class_names`.
@@ -99,25 +104,68 @@ class PixelCNNPredictor(Predictor, TrainedPixelCNN):
         """
         return cast(Tensor, measure_images(self, images).log_prob)  # not None, because it has a density
 
-    def sample(self, label: str, count: int = 1, seed: int = 0) -> Tensor:
+
+class PixelCNNPredictor(DensityPredictor, TrainedPixelCNN):
+    """A PixelCNN++ that takes images in any form: it classifies, scores and generates them."""
+
+    def sample(self, label: str, count: int = 1, seed: int = 0, guidance: float = 0.0) -> Tensor:
         """Draws images of a class. The same seed gives the same images.
 
         Args:
             label: The class, as in `label()`.
             count: How many.
             seed: Random seed.
+            guidance: w of classifier-free guidance, as in `SamplingConfig`.
 
         Returns:
             uint8 levels, (count, C, H, W), on the CPU; `predict` takes them, and `save_image` writes them.
 
         Raises:
-            InputError: If there is no such class, or `count` is below 1.
+            InputError: If there is no such class, `count` is below 1, or the network does not support guidance.
         """
-        return sample_class(self.network, self.label(label), SamplingConfig(count=count, seed=seed))
+        self.check_guidance(guidance)
+        return sample_class(self.network, self.label(label), SamplingConfig(count=count, seed=seed, guidance=guidance))
 
 
 class ResNetPredictor(Predictor, TrainedResNet):
     """A dedicated classifier that takes images in any form."""
+
+
+class EnsemblePredictor(DensityPredictor, Ensemble):
+    """Several PixelCNN++ that take images in any form, and classify and score them as one density, their mixture.
+
+    Samples are those of its `members`, each of which draws its own.
+    """
+
+    calibrated_by = "calibrated(source)"
+
+    def calibrated(self, source: str, split: str = "validation", coverage: float = COVERAGE) -> Self:
+        """The same ensemble with a temperature and prediction sets of its own, as `pixelbayes calibrate` fits them.
+
+        Args:
+            source: The data, as in `DataConfig`.
+            split: A split that none of its networks was trained on.
+            coverage: The probability that a prediction set holds the class of an image, above 0 and below 1.
+
+        Raises:
+            InputError: If the data cannot be read, or lack labels of two or more classes.
+        """
+        measurement = measure_split(self, load_data_for(self, source).split(split), split)
+        return dataclasses.replace(self, calibration=calibrate(self, measurement, source, split, coverage))
+
+
+def make_ensemble(networks: Sequence[TrainedPixelCNN], names: Sequence[str] = ()) -> EnsemblePredictor:
+    """An ensemble of compatible networks, ready for images in any form.
+
+    Args:
+        networks: The networks.
+        names: Their names in messages; "network 1" and so on by default.
+
+    Raises:
+        InputError: If a network is named twice or differs from the first in classes, preprocessing, prior or division
+            of the data.
+    """
+    return EnsemblePredictor.of(merging.make_ensemble(networks, names))
 
 
 @overload

@@ -11,6 +11,7 @@ from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.evaluation.sample_folder import file_stems, sample_name
 from pixelbayes.experiments.acceptance import Acceptance, AcceptanceConfig, load_judge
 from pixelbayes.experiments.claim import check_folder
+from pixelbayes.experiments.sizes import check_samples_fit
 from pixelbayes.images.preprocessing import open_image, save_image
 from pixelbayes.inference import Prefix, SamplingConfig, sample_classes
 from pixelbayes.inference.sampler import DEFAULT_SAMPLING
@@ -53,12 +54,15 @@ def sample(
         The files of the samples, class by class.
 
     Raises:
-        InputError: If a class is unknown, a file exists, the image cannot be completed, or the judge does not fit.
+        InputError: If a class is unknown, a file exists, the image cannot be completed, the judge does not fit, or the
+            network does not support guidance.
     """
     if complete and acceptance:
         raise InputError("an image is completed without acceptance, whose thresholds are those of whole samples")
     trained = checkpoint.load(run, pick_device(device))
+    trained.check_guidance(config.guidance)
     labels = list(dict.fromkeys(map(trained.label, classes or trained.class_names)))  # each class once
+    check_samples_fit(trained.image_shape, config.count, len(labels))
     check_folder(out)
     stems = file_stems(trained.class_names)
     files = [[out / sample_name(stems[label], index) for index in range(config.count)] for label in labels]

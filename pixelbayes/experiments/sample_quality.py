@@ -14,6 +14,7 @@ from pixelbayes.evaluation.sample_quality import SampleQuality, measure_quality
 from pixelbayes.experiments.acceptance import Acceptance, sampling_settings
 from pixelbayes.experiments.feature_classifier import feature_classifier
 from pixelbayes.experiments.measure import data_for
+from pixelbayes.experiments.sizes import check_samples_fit
 from pixelbayes.features.base import Extractor
 from pixelbayes.features.registry import make_extractor
 from pixelbayes.inference import SamplingConfig, sample_images
@@ -59,8 +60,10 @@ def draw(
         overwrite: Replace other samples in the folder.
 
     Raises:
-        InputError: If the folder holds other samples or other files.
+        InputError: If the folder holds other samples or other files, or the network does not support guidance.
     """
+    trained.check_guidance(config.guidance)
+    check_samples_fit(trained.image_shape, config.count, len(trained.class_names))
 
     def images(label: Tensor, index: Tensor) -> Tensor:
         if acceptance is not None:

@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.checkpoints.trained import TrainedPixelCNN
@@ -21,11 +19,14 @@ from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluati
 from pixelbayes.experiments.measure import measure_split
 from pixelbayes.experiments.plan import adopt, settle
 from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
+from pixelbayes.experiments.sizes import check_samples_fit
 from pixelbayes.experiments.teacher import AUTO, make_teacher, teacher_config, untrained_teacher
 from pixelbayes.inference import SamplingConfig, ScoringConfig, sample_classes
+from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.report.results import write_results
 from pixelbayes.training.launch import check_main
 from pixelbayes.utils.config_diff import config_differences, flatten
+from pixelbayes.utils.console import make_console
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.progress import tracker
 from pixelbayes.utils.randomness import permutation
@@ -77,6 +78,7 @@ def train(
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
     data = checked_data(config, run, eval_split, data)
+    check_samples_fit(data.preprocessing.image_shape, samples, len(data.class_names))
     config = _planned(config, run, data, budget)
     if config.training.devices > 1:
         check_main()
@@ -86,7 +88,9 @@ def train(
     )
     start_run(config, run, resume=resume, eval_split=eval_split, data=data)
     module = training_module(config, data, make_teacher(config, run, data))
-    provenance = Provenance(command=command_line(), config=config.as_plain())
+    provenance = Provenance(
+        command=command_line(), config=config.as_plain(), without_labels=learns_without_labels(config, data)
+    )
     history = fit(module, run, provenance, _quality_check(config, data))
     if not is_first_process():
         return {}
@@ -152,10 +156,19 @@ def _planned(config: ExperimentConfig, run: Path, data: ImageData, budget: Budge
         fields = flatten(planned.as_plain())
         changed = config_differences(config.as_plain(), planned.as_plain())
         chosen = ", ".join(f"{name} {_as_text(fields[name])}" for name in changed)
-        Console(stderr=True).print(
-            f"to end within {budget.seconds / 60:.3g} minutes: {chosen}", highlight=False, soft_wrap=True
+        make_console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"to end within {budget.seconds / 60:.3g} minutes: {chosen}"
         )
     return planned
+
+
+def learns_without_labels(config: ExperimentConfig, data: ImageData) -> bool:
+    """Whether a run trains the network without labels, too, or starts from one that was trained so."""
+    training = config.training
+    on_likelihood = not training.classification_weight or training.likelihood_epochs > 0
+    if training.label_dropout or (on_likelihood and bool((data.split("train").labels == NO_LABEL).any())):
+        return True
+    return bool(training.init_from) and checkpoint.load(training.init_from).provenance.knows_unconditional is True
 
 
 def _as_text(value: Any) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pixelbayes.utils.errors import InputError
-from pixelbayes.utils.files import cache_folder
+from pixelbayes.utils.files import cache_folder, make_cache_folder
 
 URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 """Address of the weights; the name ends in the first digits of the SHA-256 of the file."""
@@ -37,7 +37,8 @@ def load_weights(path: Path | None = None, url: str = URL) -> tuple[Path, dict[s
         url: Where to download it; the name ends in a dash and the first digits of the SHA-256 of the file.
 
     Raises:
-        InputError: If the file is missing, cannot be downloaded, is damaged or belongs to another network.
+        InputError: If the file is missing, cannot be downloaded, is damaged or belongs to another network, or the cache
+            cannot be written.
     """
     if path is not None:
         return path, _read(path, "--inception-weights")
@@ -45,6 +46,8 @@ def load_weights(path: Path | None = None, url: str = URL) -> tuple[Path, dict[s
         file = Path(named).expanduser()
         return file, _read(file, f"${VARIABLE}")
     cached = cache_folder() / url.rpartition("/")[2]
+    if not cached.is_file():
+        make_cache_folder()
     return cached, _tensors(cached, _read_cached(cached, url))
 
 

@@ -1,6 +1,7 @@
 """Reads images in any form that people have: files, PIL images, uint8 arrays and tensors."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -8,17 +9,21 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from pixelbayes.images.datasets import AnyDataset, item_image, length
 from pixelbayes.images.pixels import FROM_FLOATS, requantise
 from pixelbayes.images.preprocessing import Preprocessing, open_image, plain_image
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.files import is_system_file
 
 AnyImage: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | Tensor"
 """One image: a file, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (H, W) or (C, H, W); C is 1, 3
 or, with transparency, 4."""
 
-AnyImages: TypeAlias = "AnyImage | Iterable[AnyImage]"
-"""One image or several: also a folder, a uint8 array (N, H, W) or (N, H, W, C), or a uint8 tensor (N, C, H, W)."""
+AnyImages: TypeAlias = "AnyImage | Iterable[AnyImage] | AnyDataset"
+"""One image or several: also a folder with all folders in it, a uint8 array (N, H, W) or (N, H, W, C), a uint8 tensor
+(N, C, H, W), or a PyTorch data set of images, or of pairs of an image and a label."""
 
 CHANNELS = (1, 3, 4)
 EXPECTED = (
@@ -34,7 +39,7 @@ def read_images(images: AnyImages, preprocessing: Preprocessing) -> tuple[Tensor
     levels these are the 8-bit values too.
 
     Args:
-        images: The images; a folder stands for the files in it that are not hidden.
+        images: The images; a folder stands for the files in it and in its folders, apart from hidden and system files.
         preprocessing: That of the network.
 
     Returns:
@@ -64,12 +69,14 @@ def read_images(images: AnyImages, preprocessing: Preprocessing) -> tuple[Tensor
     return torch.stack(pixels), tuple(names)
 
 
-def list_images(images: AnyImages) -> list[tuple[str, AnyImage]]:
+def list_images(images: AnyImages) -> list[tuple[str, "AnyImage | partial[AnyImage]"]]:
     """The single images, with a name for each; folders are listed, and no file is opened.
 
     Raises:
         InputError: If arrays or tensors have another type or shape, so that it is not clear what an image is.
     """
+    if isinstance(images, Dataset):
+        return [(f"item {index}", partial(item_image, images, index)) for index in range(length(images))]
     if hasattr(images, "__array__") and not isinstance(images, Tensor | Image.Image):  # such as a column of paths
         images = np.asarray(images)
     if isinstance(images, np.ndarray) and images.dtype.kind in "OUST":  # paths, or images of several sizes
@@ -94,22 +101,39 @@ def list_images(images: AnyImages) -> list[tuple[str, AnyImage]]:
         images = [images]
     elif not isinstance(images, Iterable) or isinstance(images, Mapping | bytes):
         raise InputError(f"images are a {type(images).__name__}, {EXPECTED}")
-    listed: list[tuple[str, AnyImage]] = []
+    listed: list[tuple[str, AnyImage | partial[AnyImage]]] = []
     for number, image in enumerate(images):
         if isinstance(image, str | Path):
             path = Path(image)
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
-            listed += [(str(file), file) for file in files if not file.name.startswith(".")]
+            listed += [(str(file), file) for file in (_files_in(path) if path.is_dir() else [path])]
         else:
             listed.append((f"image {number}", image))
     return listed
 
 
-def as_image(image: AnyImage, name: str, *, levels: int, size: tuple[int, int] | None) -> Image.Image:
+def _files_in(folder: Path, around: tuple[Path, ...] = ()) -> list[Path]:
+    """The files in a folder and in its folders, in alphabetical order, apart from hidden and system files.
+
+    Raises:
+        InputError: If a folder cannot be opened, or is a link to a folder around it.
+    """
+    around = (*around, folder.resolve())
+    if around[-1] in around[:-1]:
+        raise InputError(f"{folder}: a link to a folder around it; remove it")
+    try:
+        entries = sorted(path for path in folder.iterdir() if not is_system_file(path.name))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be opened ({error.strerror}); correct its permissions") from None
+    return [file for path in entries for file in (_files_in(path, around) if path.is_dir() else [path])]
+
+
+def as_image(
+    image: "AnyImage | partial[AnyImage]", name: str, *, levels: int, size: tuple[int, int] | None
+) -> Image.Image:
     """Decodes a single image to 8 bits per channel, "L" or "RGB".
 
     Args:
-        image: The image.
+        image: The image, or what returns it.
         name: Its name in messages.
         levels: The number of values that a colour takes in an array or tensor of `size`; elsewhere it is 256.
         size: H, W; None for any.
@@ -117,6 +141,8 @@ def as_image(image: AnyImage, name: str, *, levels: int, size: tuple[int, int] |
     Raises:
         InputError: If it cannot be read; the message is one line with the remedy.
     """
+    if isinstance(image, partial):
+        image = image()
     if isinstance(image, str | Path):
         return open_image(image, name)
     if isinstance(image, Tensor):

@@ -30,7 +30,7 @@ class ShuffledBatches:
         device: torch.device | str = "cpu",
     ):
         self.count = count
-        self.batch_size = batch_size
+        self.batch_size = min(batch_size, max(count, 1))
         self.seed = seed
         self.step = step
         self.device = device
@@ -49,7 +49,7 @@ class OrderedBatches:
     """Batches of all images in order, as indices 0 .. count-1."""
 
     def __init__(self, count: int, batch_size: int, device: torch.device | str = "cpu"):
-        self.batches = torch.split(torch.arange(count, device=device), batch_size)
+        self.batches = torch.split(torch.arange(count, device=device), min(batch_size, max(count, 1)))
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -1,5 +1,6 @@
 """Lightning callbacks: history, sample grids, saving and stopping."""
 
+import io
 import math
 import shlex
 import signal
@@ -8,11 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from pixelbayes.checkpoints import checkpoint
@@ -185,12 +189,18 @@ class CheckpointCallback(Callback):
         module = trainer.lightning_module
         assert isinstance(module, NetworkModule)
         module.finite_check.check()
-        if trainer.is_global_zero:
-            with replacing(self.folder.resume) as temporary:
-                trainer.save_checkpoint(temporary)
-        else:
-            trainer.save_checkpoint(self.folder.resume)  # writes nothing; all processes must take part
+        trainer.save_checkpoint(self.folder.resume)  # all processes take part, and the first one writes
         self.saved_at = time.monotonic()
+
+
+class TrainingStateIO(TorchCheckpointIO):
+    """Writes the training state. Lightning writes to the folder for temporary files first, which may be full."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        state = io.BytesIO()
+        torch.save(checkpoint, state)
+        with replacing(path) as temporary:
+            temporary.write_bytes(state.getbuffer())
 
 
 def without_nan(metrics: dict[str, float]) -> dict[str, float]:

@@ -2,19 +2,18 @@
 
 import logging
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.training.callbacks import CheckpointCallback, History, SampleGrids
+from pixelbayes.training.callbacks import CheckpointCallback, History, SampleGrids, TrainingStateIO
 from pixelbayes.training.console import ProgressReport
 from pixelbayes.training.launch import is_launched, launch, num_local_processes, num_machines
+from pixelbayes.training.loggers import LOGGERS
 from pixelbayes.training.module import NetworkModule, TrainingModule
 from pixelbayes.training.sample_quality import QualityCheck
 from pixelbayes.utils.devices import is_first_process, keep_freed_memory, pick_device
@@ -44,6 +43,7 @@ def fit(
         The history, one row per epoch.
 
     Raises:
+        InputError: If the logger cannot start.
         DivergedError: If a loss or a gradient norm is not finite.
         InterruptedRunError: If a signal stopped the run; it can be resumed.
     """
@@ -69,6 +69,7 @@ def fit(
         max_epochs=config.epochs,
         logger=LOGGERS[config.logger](run),
         callbacks=[history, *output, checkpoints],
+        plugins=[TrainingStateIO()],
         default_root_dir=run,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, len(module.train_dataloader())),
@@ -91,20 +92,3 @@ def _data_parallel() -> DDPStrategy:
             "ignore", message=".*`broadcast_buffers` is deprecated"
         )  # new name not in Lightning 2.5
         return DDPStrategy(broadcast_buffers=False)  # the images are buffers
-
-
-def _tensorboard(run: Path) -> Logger:
-    return TensorBoardLogger(run, name="", version="tensorboard")
-
-
-def _wandb(run: Path) -> Logger:
-    from lightning.pytorch.loggers import WandbLogger
-
-    return WandbLogger(name=run.name, save_dir=run, project="pixelbayes", id=run.name, resume="allow")
-
-
-LOGGERS: dict[str, Callable[[Path], Logger | bool]] = {
-    "tensorboard": _tensorboard,
-    "wandb": _wandb,
-    "none": lambda run: False,
-}

@@ -184,7 +184,7 @@ def _run(connection: Connection, rank: int, count: int, port: int) -> None:
     try:
         function, args, kwargs = pickle.loads(connection.recv_bytes())
         connection.send((function(*args, **kwargs), None))
-    except (InputError, DivergedError, InterruptedRunError) as error:
+    except (InputError, DivergedError, InterruptedRunError, OSError) as error:
         connection.send((None, error))
     except KeyboardInterrupt:
         connection.send((None, _death([signal.SIGINT])))

@@ -1,7 +1,11 @@
 """Errors that a person can act on: the command line prints them without a traceback."""
 
+import errno
 from collections.abc import Callable, Iterable
 from typing import Any
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of the errors of a full disk, of a quota and of a limit on the size of a file."""
 
 
 class InputError(ValueError):

@@ -4,37 +4,48 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import platformdirs
 
+from pixelbayes.utils.errors import NO_SPACE, InputError
+
 T = TypeVar("T")
 
 CACHE = "PIXELBAYES_CACHE"  # environment variable
+CACHE_REMEDY = f"set the environment variable {CACHE} to a folder that can be written"
+
+SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin")
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`. It is renamed to `path` if the block succeeds, and removed if it fails.
 
-    The suffix stays the same, because Pillow and matplotlib choose the format by it. Missing folders are created. The
-    permissions follow the user's umask, even if a writer such as safetensors sets its own.
+    The suffix stays the same, because Pillow and matplotlib choose the format by it. Missing folders are created.
+
+    Raises:
+        OSError: If the file cannot be written; if the disk is full, it names `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    temporary.touch()
-    mode = temporary.stat().st_mode
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
         yield temporary
-        temporary.chmod(mode)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -82,10 +93,34 @@ def _from_json_value(kind: Any, value: Any) -> Any:
 
 
 def cache_folder() -> Path:
-    """The folder for downloads and trained feature classifiers: $PIXELBAYES_CACHE, else the user's cache folder."""
-    if own := os.environ.get(CACHE):
-        return Path(own).expanduser()
-    return platformdirs.user_cache_path("pixelbayes")
+    """The folder for downloads and trained feature classifiers: $PIXELBAYES_CACHE, else the user's cache folder.
+
+    Raises:
+        InputError: If the user has no home folder.
+    """
+    own = os.environ.get(CACHE)
+    try:
+        folder = Path(own).expanduser() if own else platformdirs.user_cache_path("pixelbayes")
+    except RuntimeError:
+        folder = Path("~")
+    if folder.parts[:1] == ("~",):
+        raise InputError(f"there is no home folder for the cache; {CACHE_REMEDY}")
+    return folder
+
+
+def make_cache_folder(name: str = "") -> Path:
+    """Makes the cache folder, or a folder in it, if it is missing.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    folder = cache_folder() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise InputError(f"{folder}: the cache cannot be written ({error.strerror}); {CACHE_REMEDY}") from error
 
 
 def safe_name(name: str) -> str:
@@ -95,3 +130,12 @@ def safe_name(name: str) -> str:
     'film_mlp_one-hot'
     """
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+
+
+def is_system_file(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or made by an operating system.
+
+    >>> is_system_file(".DS_Store"), is_system_file("Thumbs.db"), is_system_file("cat.png")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in SYSTEM_FILES

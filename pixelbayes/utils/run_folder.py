@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "history.csv"
 
     @property
+    def wandb_id(self) -> Path:
+        """The id of the run at Weights & Biases, if it is logged there."""
+        return self.path / "wandb-id.txt"
+
+    @property
     def metrics(self) -> Path:
         """Metrics of one split."""
         return self.path / "metrics.json"

@@ -99,6 +99,12 @@ def test_an_average_has_the_provenance_of_its_networks_and_no_calibration(tmp_pa
     assert not mean.network.training
 
 
+@pytest.mark.parametrize(("known", "of_mean"), [((True, True), True), ((True, False), False), ((True, None), None)])
+def test_an_average_knows_the_unconditional_density_if_all_its_networks_do(known, of_mean):
+    networks = [replace(trained(seed), provenance=Provenance(without_labels=each)) for seed, each in enumerate(known)]
+    assert average_weights(networks).provenance.without_labels is of_mean
+
+
 def test_networks_with_different_dropout_can_be_averaged():
     mean = average_weights([trained(0, dropout=0.1), trained(1, dropout=0.4)])
     assert mean.network.config.dropout == 0.1

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from pixelbayes import experiments
 from pixelbayes.checkpoints import checkpoint
+from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.cli import main
 from pixelbayes.inference import SamplingConfig
 
@@ -55,6 +57,11 @@ def samples(count=2, **settings):
     folder = Path("run/evaluation/photos-validation/samples")
     experiments.draw(checkpoint.load("run"), folder, SamplingConfig(count=count, **settings))
     return folder
+
+
+def import_network():
+    trained = checkpoint.load("run")
+    checkpoint.save(replace(trained, provenance=Provenance(imported_from="course.pth")), "imported.safetensors")
 
 
 def several_faults():
@@ -299,6 +306,52 @@ ARGUMENTS = [
         "classify run none.png words.png photos/test/cat/00.png --out new",
         ("none.png: no such file; correct the path", "words.png: not one of PNG, JPEG"),
         lambda: write("words.png", b"words"),
+    ),
+    Case(
+        "a network that no memory holds",
+        f"{TRAIN} --data photos --num-filters 1000000",
+        "a network of 556,000,412,030,823 parameters and a batch of 32 images take at least 8,285,234.9 GiB of memory",
+    ),
+    Case(
+        "more weights than can be counted",
+        f"{TRAIN} --data photos --num-filters 10000000000",
+        "GiB; make the network, the images or batch_size smaller",
+    ),
+    Case(
+        "more blocks than can be built",
+        f"{TRAIN} --data photos --num-blocks 1000000000",
+        " and a batch of 32 images take at least ",
+    ),
+    Case(
+        "a classifier that no memory holds",
+        "baseline --out new --device cpu --data photos --model.blocks 1000000000 1 1",
+        "a network of 18,560,000,288,803 parameters and a batch of 36 images take at least 276,565.6 GiB of memory",
+    ),
+    Case(
+        "images that no memory holds",
+        f"{TRAIN} --data photos --image-size 100000 100000",
+        "60 images of 100000 x 100000 pixels take at least 1,676.4 GiB of memory, but this machine has ",
+    ),
+    Case(
+        "samples that no memory holds",
+        "sample run --out new --num-samples 10000000000",
+        "30,000,000,000 samples of 6 x 8 pixels take at least 4,470.3 GiB of memory",
+    ),
+    Case(
+        "samples in training that no memory holds",
+        f"{TRAIN} --data photos --samples-per-class 10000000000",
+        "30,000,000,000 samples of 6 x 8 pixels take at least",
+    ),
+    Case(
+        "guidance of a network that was never trained without labels",
+        "sample run --out new --guidance 2",
+        "guidance is 2.0, expected 0, because this network was never trained without labels; train one with --label-dr",
+    ),
+    Case(
+        "guidance of an imported network",
+        "evaluate imported.safetensors --data photos --samples 2 --guidance 0.5 --out new",
+        "guidance is 0.5, expected 0, because this network was never trained without labels",
+        import_network,
     ),
     Case("no run to resume", "train --data photos --resume", "--resume needs --out, the run to continue"),
     Case(

@@ -57,7 +57,8 @@ def test_the_installed_command_is_the_module():
         (
             OSError(28, "No space left on device", "run/best.safetensors"),
             2,
-            "run/best.safetensors: No space left on device",
+            "run/best.safetensors: No space left on device; "
+            "free space, then repeat the command, with --resume if it was training",
         ),
         (OSError("a socket"), 2, "a socket"),
     ],

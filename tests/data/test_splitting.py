@@ -27,3 +27,10 @@ def test_each_class_of_three_or_more_gives_its_rounded_fraction_and_at_least_one
 
 def test_the_seed_determines_which_images_are_cut():
     assert len({tuple(stratified([0] * 40, FRACTIONS, seed)["test"]) for seed in range(5)}) == 5
+
+
+@given(st.integers(1, 12), st.floats(0.01, 0.6), st.floats(0.01, 0.39))
+def test_every_class_keeps_an_image_for_training_and_every_part_has_one_of_three(n, validation, test):
+    parts = stratified([0] * n, {"validation": validation, "test": test}, seed=0)
+    assert len(parts["train"]) >= 1
+    assert n < 3 or all(parts.values())

@@ -2,10 +2,10 @@ import json
 import shutil
 
 import pytest
-from rich.console import Console
 
 from pixelbayes.data import DataConfig, load_data
 from pixelbayes.data.summary import summarise, summary_lines, summary_table
+from pixelbayes.utils.console import make_console
 
 
 @pytest.fixture
@@ -47,8 +47,9 @@ def test_the_summary_is_json(summary):
     assert json.loads(json.dumps(summary)) == summary
 
 
-def test_the_lines_name_duplicates_and_conflicting_labels(summary):
+def test_the_lines_name_duplicates_and_conflicting_labels_and_classes_without_images(summary):
     lines = summary_lines(summary)
+    assert [line for line in lines if line.startswith("without images")] == ["without images in validation: dog"]
     assert "duplicates within train: 2" in lines
     assert "images of validation that are also in train: 1" in lines
     assert any(line.startswith("same pixels, different labels: train: train/cat/0.png, ") for line in lines)
@@ -63,7 +64,7 @@ def test_the_lines_name_the_splits_that_were_cut_from_train(tmp_path, class_fold
 def test_the_table_has_a_row_for_each_class_up_to_twenty(tmp_path, picture):
     for label in range(22):
         picture(f"train/class{label:02}/0.png")
-    console = Console(width=200)
+    console = make_console(width=200)
     with console.capture() as capture:
         console.print(summary_table(summarise(load_data(DataConfig(source=f"folder:{tmp_path}")))))
     assert "class19" in capture.get()
@@ -77,7 +78,7 @@ def test_what_is_not_used_and_classes_too_small_to_divide_have_a_line_and_names_
     (tmp_path / "dog/03.png").unlink()
     (tmp_path / "dog").rename(tmp_path / "[red]")
     (tmp_path / "cat/Thumbs.db").touch()
-    console = Console(width=200)
+    console = make_console(width=200)
     with console.capture() as capture:
         console.print(summary_table(summarise(load_data(DataConfig(source=f"folder:{tmp_path}")))))
     assert "not used: 1 x hidden or system file" in capture.get()

@@ -1,15 +1,15 @@
 """How a folder becomes a run."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from pixelbayes.data import AugmentationConfig, DataConfig, load_data
-from pixelbayes.experiments.claim import augmented_examples, check_machine, claim, new_run_folder, start_run
+from pixelbayes.experiments.claim import augmented_examples, claim, new_run_folder, start_run
 from pixelbayes.experiments.config import RunConfig
-from pixelbayes.training import TrainingConfig
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.run_folder import RunFolder
 
@@ -66,6 +66,14 @@ def test_a_run_without_validation_images_does_not_start(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_logger_that_cannot_be_used_is_named_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    config = replace(CONFIG, training=replace(CONFIG.training, logger="wandb", device="cpu"))
+    with pytest.raises(InputError, match="logger wandb needs the wandb package"):
+        start_run(config, tmp_path / "run", resume=False, eval_split="validation")
+    assert not (tmp_path / "run").exists()
+
+
 def test_augmented_examples_need_an_augmentation():
     data = load_data(CONFIG.data)
     assert augmented_examples(data, AugmentationConfig(), seed=0) is None
@@ -79,9 +87,3 @@ def test_a_new_run_folder_does_not_exist_yet(tmp_path, monkeypatch):
         folders.append(new_run_folder("demo"))
         folders[-1].mkdir(parents=True)
     assert len(set(folders)) == 3
-
-
-def test_a_logger_that_is_not_installed_is_named_with_its_remedy(monkeypatch):
-    monkeypatch.setattr("pixelbayes.experiments.claim.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"logger wandb needs the wandb package: pip install 'pixelbayes\[wandb\]'"):
-        check_machine(TrainingConfig(logger="wandb", device="cpu"))

@@ -51,6 +51,15 @@ def test_classify_gives_the_same_numbers_as_evaluate(finished_run, pictures, tmp
     assert all(row["predicted"] in table for row in rows)
 
 
+def test_a_tree_of_class_folders_is_classified_image_by_image(finished_run, pictures, tmp_path):
+    tree = shutil.copytree(pictures / "test", tmp_path / "tree")
+    shutil.copytree(tree / "cat", tree / "deep" / "deeper" / "cat")
+    (tree / "dog" / "Thumbs.db").write_text("made by a system")
+    rows = classify(finished_run, [tree], tmp_path / "classes.csv")
+    assert [row["image"] for row in rows] == sorted(map(str, tree.rglob("*.png")))
+    assert len(rows) == 16
+
+
 @pytest.mark.parametrize(("limit", "exceeded"), [(0.0, True), (99.0, False)])
 def test_an_image_that_exceeds_a_limit_is_called_out_of_distribution(
     run, pictures, tmp_path, monkeypatch, capsys, limit, exceeded

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch.utils.data import TensorDataset
 
 import pixelbayes
 from pixelbayes.experiments import ExperimentConfig
@@ -55,6 +56,18 @@ def fitted():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pixelbayes.report.results.plots_of", lambda _: {})
         return tiny().fit(X, Y)
+
+
+def test_a_pytorch_data_set_is_fitted_like_the_arrays_in_it(fitted):
+    names = ["day", "night"]
+    pixels = torch.from_numpy(X)[:, None]  # (N, 1, H, W)
+    dataset = TensorDataset(pixels, torch.tensor([names.index(name) for name in Y]))
+    dataset.classes = names
+    found = tiny().fit(dataset)
+    assert found.classes_.tolist() == fitted.classes_.tolist() == names
+    assert np.array_equal(found.predict_proba(dataset), fitted.predict_proba(X))
+    with pytest.raises(InputError, match="X is a data set, which has labels itself; leave out y"):
+        tiny().fit(dataset, Y)
 
 
 def test_classes_are_recognised_and_probabilities_are_normalised(fitted):

@@ -60,6 +60,12 @@ def test_the_same_images_have_one_classifier_wherever_they_are(pictures, cache, 
     assert capsys.readouterr().err == ""
 
 
+def test_a_cached_classifier_is_read_from_a_cache_that_cannot_be_written(pictures, cache, trainings, monkeypatch):
+    first = classifier_of(pictures)
+    monkeypatch.setattr(feature_classifier, "FileLock", None)  # the lock would be written
+    assert classifier_of(pictures).digest == first.digest
+
+
 def test_other_images_levels_or_classes_have_another_classifier(pictures, trainings, tmp_path):
     classifier_of(pictures)
     changed = shutil.copytree(pictures, tmp_path / "changed")

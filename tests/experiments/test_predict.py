@@ -53,6 +53,23 @@ def test_prediction_sets_hold_the_predicted_class_and_need_a_threshold(finished_
         averaged.predict_set(images)
 
 
+def test_an_ensemble_offers_what_its_networks_do_apart_from_samples(finished_run, second_run, pictures):
+    members = [pixelbayes.load(run) for run in (finished_run, second_run)]
+    ensemble, folder = pixelbayes.make_ensemble(members), pictures / "test" / "dog"
+    mean = torch.stack([member.log_prob(folder) for member in members]).logsumexp(dim=0) - torch.tensor(2.0).log()
+    torch.testing.assert_close(ensemble.log_prob(folder), mean)
+    posterior = ensemble.predict_proba(folder)
+    assert ensemble.predict(folder) == [CLASSES[label] for label in posterior.argmax(dim=1)]
+    with pytest.raises(InputError, match=r"no threshold for prediction sets; `calibrated\(source\)` fits one"):
+        ensemble.predict_set(folder)
+    calibrated = ensemble.calibrated(str(pictures))
+    assert calibrated.temperature != 1
+    assert not torch.equal(calibrated.predict_proba(folder), posterior)
+    for predicted, names in zip(calibrated.predict(folder), calibrated.predict_set(folder), strict=True):
+        assert predicted in names
+    assert not hasattr(ensemble, "sample")
+
+
 def test_a_network_that_is_saved_and_loaded_again_predicts_the_same(finished_run, pictures, tmp_path):
     trained, images = pixelbayes.load(finished_run), pictures / "test" / "cat"
     pixelbayes.save_pretrained(trained, tmp_path)

@@ -41,10 +41,10 @@ def test_an_image_depends_on_the_seed_but_not_on_the_other_images(finished_run, 
     assert not set(other.values()) & set(two.values())
 
 
-def test_the_reference_sampler_draws_the_same_images(finished_run, tmp_path):
+def test_the_reference_sampler_draws_the_same_images(guidable_run, tmp_path):
     # in float32 at 8 levels: no random number of these is within rounding error of a step
-    fast = draw(finished_run, tmp_path / "fast", "--num-samples", 2, "--guidance", 0.5)
-    reference = draw(finished_run, tmp_path / "reference", "--num-samples", 2, "--guidance", 0.5, "--reference")
+    fast = draw(guidable_run, tmp_path / "fast", "--num-samples", 2, "--guidance", 0.5)
+    reference = draw(guidable_run, tmp_path / "reference", "--num-samples", 2, "--guidance", 0.5, "--reference")
     assert reference == fast
 
 

@@ -180,9 +180,9 @@ def test_a_killed_evaluation_keeps_its_samples_and_continues_to_the_same_results
         (("--guidance", 2), "guidance is 0.0, now 2.0"),
     ],
 )
-def test_samples_with_other_settings_are_not_replaced(evaluate, folder, capsys, options, difference):
+def test_samples_with_other_settings_are_not_replaced(evaluate, folder, guidable_run, capsys, options, difference):
     before = files(folder)
-    assert evaluate(folder, *options) == 2
+    assert evaluate(folder, *options, network=guidable_run) == 2
     message = f"holds samples with other settings ({difference}); name another, or add --overwrite"
     assert capsys.readouterr().err == f"pixelbayes: {folder}/samples: {message}\n"
     assert files(folder) == before

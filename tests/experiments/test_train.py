@@ -7,21 +7,23 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
-from runs import CLASSES, TINY, train
+from runs import CLASSES, TINY, tiny_images, train
 
 from pixelbayes import experiments
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.cli import main
 from pixelbayes.data import DataConfig, load_data
 from pixelbayes.evaluation.history import read_history
-from pixelbayes.experiments.train import MASKS
+from pixelbayes.experiments.train import MASKS, learns_without_labels
 from pixelbayes.inference import BayesClassifier, score
 from pixelbayes.models.likelihood import bits_per_dim
+from pixelbayes.training import TrainingConfig
 from pixelbayes.utils.randomness import permutation
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -52,6 +54,36 @@ def test_a_negative_number_of_samples_is_an_error_before_anything_is_trained(pic
     assert train(pictures, tmp_path / "run", "--samples", -1) == 2
     assert "samples is -1, expected 0 or more" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_records_whether_it_trains_without_labels(finished_run, guidable_run):
+    assert checkpoint.load(finished_run).provenance.without_labels is False
+    data = tiny_images()
+    train = data.split("train")
+    partly_unlabelled = replace(data, splits=data.splits | {"train": replace(train, labels=train.labels - 1)})
+    for changes, images, expected in (
+        ({}, data, False),
+        ({"label_dropout": 0.1}, data, True),
+        ({}, partly_unlabelled, True),
+        ({"classification_weight": 1.0}, partly_unlabelled, False),  # it scores them under every label instead
+        ({"init_from": str(guidable_run)}, data, True),
+        ({"init_from": str(finished_run)}, data, False),
+    ):
+        config = experiments.ExperimentConfig(training=TrainingConfig(**changes))
+        assert learns_without_labels(config, images) is expected, changes
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_classes_of_one_or_two_images_are_trained_and_named(pictures, tmp_path, capsys):
+    for name, count in {"cat": 4, "dog": 2, "owl": 1}.items():
+        for image in sorted((pictures / "train" / name).iterdir())[:count]:
+            (tmp_path / "few" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(image, tmp_path / "few" / name)
+    run = tmp_path / "run"
+    assert train(tmp_path / "few", run, "--epochs", 1, "--eval-split", "test", "--monitor", "accuracy") == 0
+    assert "with one or two images, only in train: dog, owl\n" in capsys.readouterr().err
+    assert checkpoint.load(run).class_names == CLASSES
+    assert main(["calibrate", str(run), "--data", str(tmp_path / "few"), "--split", "train", "--device", "cpu"]) == 0
 
 
 @pytest.mark.usefixtures("without_plots")

@@ -94,6 +94,19 @@ def test_grey_images_as_wide_as_there_are_channels_are_not_taken_for_one_image()
     assert len(read_images(grey[..., None], narrow)[0]) == 4
 
 
+def test_a_folder_in_itself_is_refused_and_a_link_to_another_is_read(tmp_path):
+    for name in ("tree/inner", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.fromarray(HWC[0]).save(tmp_path / name / "a.png")
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "elsewhere")
+    assert read_images(tmp_path / "tree", RGB)[1] == tuple(
+        f"{tmp_path}/tree/{name}/a.png" for name in ("inner", "link")
+    )
+    (tmp_path / "tree" / "link" / "loop").symlink_to(tmp_path / "tree")
+    with pytest.raises(InputError, match="tree/link/loop: a link to a folder around it; remove it"):
+        read_images(tmp_path / "tree", RGB)
+
+
 def test_every_fault_is_listed(tmp_path):
     (tmp_path / "empty.png").touch()
     with pytest.raises(InputError, match=r"empty.png: the file is empty.*\nimage 1: images are float64"):

@@ -14,6 +14,11 @@ def test_an_epoch_has_every_image_once_and_its_last_batch_may_be_smaller():
     assert sorted(indices(batches)) == list(range(10))
 
 
+def test_a_batch_size_beyond_the_number_of_images_is_all_of_them():
+    for batches in (ShuffledBatches(10, 10**30, seed=0), OrderedBatches(10, 10**30)):
+        assert [len(batch) for batch in batches] == [10]
+
+
 def test_the_order_is_a_function_of_seed_and_epoch_only():
     first = indices(ShuffledBatches(50, 4, seed=0))
     torch.rand(3)  # changes the global random state

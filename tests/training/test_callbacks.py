@@ -1,3 +1,4 @@
+import resource
 import signal
 
 import pytest
@@ -11,7 +12,7 @@ from pixelbayes.training.callbacks import NOT_METRICS
 from pixelbayes.training.fit import fit
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.objectives import likelihood_loss
-from pixelbayes.utils.errors import InterruptedRunError
+from pixelbayes.utils.errors import NO_SPACE, InterruptedRunError
 from pixelbayes.utils.run_folder import RunFolder
 
 NAN = float("nan")
@@ -117,3 +118,27 @@ def test_a_second_signal_stops_the_run_at_once(tmp_path):
     with pytest.raises(InterruptedRunError):
         fit(tiny_module(sending(signal.SIGINT, times=2)), tmp_path)
     assert not RunFolder(tmp_path).resume.exists()
+
+
+@pytest.mark.parametrize(("minutes", "name"), [(0.0, "resume.ckpt"), (10.0, "last.safetensors")])
+def test_a_full_disk_leaves_all_files_whole_and_the_run_goes_on_once_there_is_space(minutes, name, tmp_path):
+    settings = {"epochs": 3, "checkpoint_minutes": minutes}
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = {}
+
+    def objective(network, batch, key):
+        if not before and RunFolder(tmp_path).last.exists():  # in the second epoch
+            before.update({path: path.read_bytes() for path in tmp_path.iterdir()})
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, unlimited[1]))
+        return likelihood_loss(network, batch, key)
+
+    try:
+        with pytest.raises(OSError, match=rf"{tmp_path}/{name}") as failure:
+            fit(tiny_module(objective, **settings), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert failure.value.errno in NO_SPACE
+    after = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    history = RunFolder(tmp_path).history  # it may have a row more
+    assert {**after, history: b""} == {**before, history: b""}
+    assert [row["epoch"] for row in fit(tiny_module(**settings), tmp_path)] == [1, 2, 3]

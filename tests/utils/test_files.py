@@ -1,10 +1,10 @@
-import os
 import sys
 from dataclasses import dataclass
 
 import pytest
 
-from pixelbayes.utils.files import cache_folder, from_json, replacing, write_text
+from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.files import cache_folder, from_json, make_cache_folder, replacing, write_text
 
 
 def test_writing_creates_missing_folders_and_leaves_no_other_file(tmp_path):
@@ -44,16 +44,6 @@ def test_the_temporary_file_has_the_same_folder_and_suffix(tmp_path):
         temporary.touch()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="file permissions are those of POSIX")
-def test_the_permissions_follow_the_umask(tmp_path):
-    (tmp_path / "plain").touch()
-    with replacing(tmp_path / "file") as temporary:
-        temporary.unlink()
-        os.close(os.open(temporary, os.O_CREAT, 0o600))  # as safetensors does
-        assert temporary.stat().st_mode != (tmp_path / "plain").stat().st_mode
-    assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other cache folders")
 def test_the_cache_folder_is_that_of_the_variable_or_of_the_user(monkeypatch, tmp_path):
     monkeypatch.setenv("PIXELBAYES_CACHE", str(tmp_path / "own"))
@@ -64,6 +54,21 @@ def test_the_cache_folder_is_that_of_the_variable_or_of_the_user(monkeypatch, tm
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "pixelbayes"
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("PIXELBAYES_CACHE", str(tmp_path / "new"))
+    assert make_cache_folder("deep") == tmp_path / "new" / "deep"
+    assert list((tmp_path / "new" / "deep").iterdir()) == []
+    (tmp_path / "file").touch()
+    remedy = "set the environment variable PIXELBAYES_CACHE to a folder that can be written"
+    for cache, message in (
+        (f"{tmp_path}/file/cache", rf"{tmp_path}/file/cache/deep: the cache cannot be written \(Not a directory\)"),
+        ("~no-such-user/cache", "there is no home folder for the cache"),
+    ):
+        monkeypatch.setenv("PIXELBAYES_CACHE", cache)
+        with pytest.raises(InputError, match=f"^{message}; {remedy}$"):
+            make_cache_folder("deep")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pixelbayes.data.listing import SPLIT_ALIASES, Listing, Record, in_label_ord
 from pixelbayes.images.preprocessing import FORMATS
 from pixelbayes.utils.archives import AnyPath, ArchivePath, as_path
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.files import is_system_file
 
 P = TypeVar("P", Path, ArchivePath, AnyPath)
 
@@ -26,8 +27,6 @@ HEIC_REMEDY = "HEIC is read after pip install 'pixelbayes[heic]'"
 HEIC_REMEDY = "HEIC is read after pip install 'pixelbayes[heic]'"
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
-
-SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin")
 
 MAX_WRAPPERS = 8  # folders around the data; a link may lead back to its own folder
 
@@ -142,7 +141,7 @@ class _Tree:
         except OSError as error:
             self.faults.append(f"{folder}: cannot be opened ({error.strerror}); correct its permissions")
         for path in paths:
-            if _is_system_file(path):
+            if is_system_file(path.name):
                 self.left_out["hidden or system file"] += 1
             elif path.is_dir():
                 folders.append(path)
@@ -173,10 +172,6 @@ def _unread_table(root: AnyPath, folders: list[AnyPath]) -> list[str]:
     ]
 
 
-def _is_system_file(path: AnyPath) -> bool:
-    return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
-
-
 def _entries(folder: P) -> list[P]:
     """The files and folders in a folder in alphabetical order."""
     return sorted(folder / path.name for path in folder.iterdir())
@@ -185,7 +180,7 @@ def _entries(folder: P) -> list[P]:
 def visible(folder: P) -> list[P]:
     """The files and folders in a folder except those that are hidden or the system's; none if it cannot be opened."""
     try:
-        return [path for path in _entries(folder) if not _is_system_file(path)]
+        return [path for path in _entries(folder) if not is_system_file(path.name)]
     except OSError:
         return []
 
