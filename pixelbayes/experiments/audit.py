@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from pixelbayes.checkpoints.trained import TrainedResNet
@@ -28,6 +27,7 @@ from pixelbayes.metrics.label_errors import fit_label_noise, label_margin
 from pixelbayes.metrics.near_duplicates import find_near_duplicates
 from pixelbayes.metrics.ood import ood_scores
 from pixelbayes.report.audit import COLUMNS, audit_page, image_rows, proposal_rows
+from pixelbayes.utils.console import make_console
 from pixelbayes.utils.errors import InputError, InterruptedRunError
 from pixelbayes.utils.files import csv_text, write_text
 from pixelbayes.utils.run_folder import RunFolder
@@ -118,7 +118,7 @@ class _Judge:
         for number in numbers:
             run = self.run(number)
             if not run.metrics.is_file():
-                Console(stderr=True, highlight=False).rule(f"fold {number + 1} of {len(numbers)}")
+                make_console(stderr=True, highlight=False).rule(f"fold {number + 1} of {len(numbers)}")
                 self._train(number)
             held_out = (self.fold == number).nonzero()[:, 0]
             trained = load_trained(run.path, device=self.config.training.device)
