@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from pixelbayes.checkpoints.hub import push_to_hub, save_pretrained
     from pixelbayes.checkpoints.merging import average_weights, make_ensemble
     from pixelbayes.checkpoints.provenance import Provenance
-    from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedPixelCNN, TrainedResNet
+    from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedClassifier, TrainedPixelCNN
     from pixelbayes.experiments.estimator import PixelBayesClassifier
     from pixelbayes.experiments.predict import (
+        ClassifierPredictor,
         PixelCNNPredictor,
-        ResNetPredictor,
         from_pretrained,
         load,
         load_any,
@@ -55,11 +55,11 @@ _NAMES = {  # module -> public names; they are imported at first use, because Py
     "checkpoints.hub": ("push_to_hub", "save_pretrained"),
     "checkpoints.merging": ("average_weights", "make_ensemble"),
     "checkpoints.provenance": ("Provenance",),
-    "checkpoints.trained": ("Ensemble", "Trained", "TrainedPixelCNN", "TrainedResNet"),
+    "checkpoints.trained": ("Ensemble", "Trained", "TrainedPixelCNN", "TrainedClassifier"),
     "experiments.estimator": ("PixelBayesClassifier",),
     "experiments.predict": (
         "PixelCNNPredictor",
-        "ResNetPredictor",
+        "ClassifierPredictor",
         "from_pretrained",
         "load",
         "load_any",
@@ -93,6 +93,7 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "FUSIONS",
     "BayesClassifier",
+    "ClassifierPredictor",
     "Condition",
     "Ensemble",
     "EnsembleDensity",
@@ -106,13 +107,12 @@ __all__ = [
     "Prefix",
     "Preprocessing",
     "Provenance",
-    "ResNetPredictor",
     "SamplingConfig",
     "Scorer",
     "ScoringConfig",
     "Trained",
+    "TrainedClassifier",
     "TrainedPixelCNN",
-    "TrainedResNet",
     "__version__",
     "average_weights",
     "bits_per_dim",
