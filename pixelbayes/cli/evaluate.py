@@ -178,10 +178,10 @@ def explain(arguments: list[str]) -> None:
     add_device(parser)
     options = parser.parse_args(arguments)
 
-    from rich.console import Console
     from rich.table import Table
 
     from pixelbayes import experiments
+    from pixelbayes.utils.console import plain_console
 
     out = run_folder(options, "explain")
     classes = tuple(options.classes) if options.classes else None
@@ -190,7 +190,7 @@ def explain(arguments: list[str]) -> None:
     for name, explanation in found.items():
         one, other = (trained.class_names[label] for label in (explanation.label, explanation.other))
         table.add_row(name, one, other, f"{explanation.nats:.1f}")
-    Console().print(table)
+    plain_console().print(table)
     print(f"figures, and the ratio of every pixel, in {out}")
 
 

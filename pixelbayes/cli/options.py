@@ -261,10 +261,10 @@ def _calibration(metrics: Mapping[str, Any]) -> str:
 
 def show_quality(quality: Mapping[str, Any]) -> None:
     """Prints sample quality, as in quality.json."""
-    from rich.console import Console
     from rich.table import Table
 
     from pixelbayes.metrics.registry import METRICS
+    from pixelbayes.utils.console import plain_console
 
     agreement = quality["class_agreement"]
     table = Table(
@@ -282,7 +282,7 @@ def show_quality(quality: Mapping[str, Any]) -> None:
         if found["fid"] is None:
             distances = (found["reason"], "")
         table.add_row(name, str(found["n"]), *distances, "" if share is None else f"{share:.2f}")
-    Console().print(table)
+    plain_console().print(table)
     if acceptance := quality.get("acceptance"):
         from pixelbayes.experiments import acceptance_line
 
@@ -298,10 +298,11 @@ def show_quality(quality: Mapping[str, Any]) -> None:
 
 def show_pairs(title: str, rows: Mapping[str, str]) -> None:
     """Prints names and values as a table."""
-    from rich.console import Console
     from rich.table import Table
+
+    from pixelbayes.utils.console import plain_console
 
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in rows.items():
         table.add_row(name, value)
-    Console().print(table)
+    plain_console().print(table)

@@ -117,12 +117,12 @@ def classify(arguments: list[str]) -> None:
     add_device(parser)
     options = parser.parse_args(arguments)
 
-    from rich.console import Console
     from rich.table import Table
 
     from pixelbayes import experiments
     from pixelbayes.metrics.conformal import set_members
     from pixelbayes.report.predictions import prediction_rows
+    from pixelbayes.utils.console import plain_console
     from pixelbayes.utils.files import csv_text, write_text
 
     trained, measurement = experiments.classify(options.run, options.images, scoring_of(options), device=options.device)
@@ -138,7 +138,7 @@ def classify(arguments: list[str]) -> None:
         second = f"{others[0]} {p[1]:.4f}" if others else ""
         in_set = [f"{{{', '.join(members[i])}}}"] if members else []
         table.add_row(image, first, f"{p[0]:.4f}", second, *in_set, *([", ".join(ood[i])] if ood else []))
-    Console().print(table)
+    plain_console().print(table)
     if ood is None:
         print("not calibrated; `pixelbayes calibrate` calibrates p(c | x) and enables out-of-distribution detection")
 

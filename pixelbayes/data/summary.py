@@ -6,7 +6,6 @@ from itertools import combinations
 from typing import Any
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -114,11 +113,11 @@ def _few(texts: list[str]) -> str:
 def summary_table(summary: dict[str, Any]) -> Group:
     """The number of images of each class and split, with `summary_lines` below."""
     splits = summary["splits"]
-    table = Table("class", title=escape(summary["source"]))
+    table = Table("class", title=Text(summary["source"], style="table.title"))
     for name in splits:
         table.add_column(name, justify="right")
     for name in summary["class_names"][:MAX_CLASSES]:
-        table.add_row(escape(name), *(str(split["per_class"][name]) for split in splits.values()))
+        table.add_row(Text(name), *(str(split["per_class"][name]) for split in splits.values()))
     if len(summary["class_names"]) > MAX_CLASSES:
         table.add_row(f"... and {len(summary['class_names']) - MAX_CLASSES} more", *("" for _ in splits))
     if any(split["unlabelled"] for split in splits.values()):

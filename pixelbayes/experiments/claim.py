@@ -12,15 +12,16 @@ from typing import Any
 import torch
 import yaml
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from pixelbayes.checkpoints.trained import Trained
 from pixelbayes.data import AugmentationConfig, ImageData, load_data
+from pixelbayes.data.listing import shown
 from pixelbayes.data.summary import summarise, summary_table
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.plots import augmentations
 from pixelbayes.training import OptimizationConfig, TrainingConfig
 from pixelbayes.utils.config_diff import config_differences, flatten
+from pixelbayes.utils.console import plain_console
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import write_text
@@ -52,7 +53,7 @@ def start_run(
     summary = {"fingerprint": data.fingerprint(), **summarise(data)}
     if is_first_process():
         claim(RunFolder(run), config, summary, resume)
-        Console(stderr=True).print(summary_table(summary))
+        plain_console(stderr=True).print(summary_table(summary))
     return data
 
 
@@ -116,9 +117,7 @@ def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume:
                 )
         for name in different:
             was, now = flatten(before).get(name), flatten(after)[name]
-            Console(stderr=True).print(
-                f"{name} was {was} and is {now}; the run goes on", markup=False, highlight=False, soft_wrap=True
-            )
+            plain_console(stderr=True).print(f"{name} was {was} and is {now}; the run goes on", soft_wrap=True)
     elif folder.best.exists():
         raise InputError(f"{folder.path} holds a network that was not trained there; give another --out")
     write_text(folder.config, config.as_yaml())
@@ -126,11 +125,13 @@ def claim(folder: RunFolder, config: RunConfig, summary: dict[str, Any], resume:
 
 
 def check_folder(out: Path) -> None:
-    """Checks that a path can be a folder.
+    """Checks that a path can be a folder of weights.
 
     Raises:
-        InputError: If it is a file.
+        InputError: If it is a file, or has a name that safetensors cannot open.
     """
+    if shown(str(out)) != str(out):
+        raise InputError(f"{out}: the name is not UTF-8; give another --out")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, but a folder is needed; give another --out")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import yaml
 from filelock import FileLock
-from rich.console import Console
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.trained import TrainedClassifier
@@ -18,6 +17,7 @@ from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, train_bas
 from pixelbayes.experiments.plan import adopt
 from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.utils.config_diff import config_differences
+from pixelbayes.utils.console import plain_console
 from pixelbayes.utils.devices import pick_device
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import cache_folder
@@ -49,9 +49,8 @@ def feature_classifier(
     folder.path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder.path}.lock"):  # a second process waits for the first one's training
         if not folder.metrics.is_file():
-            Console(stderr=True).print(
-                f"training a dedicated classifier of {config.source}, once, for its features; cached in {folder.path}",
-                markup=False,
+            plain_console(stderr=True).print(
+                f"training a dedicated classifier of {config.source}, once, for its features; cached in {folder.path}"
             )
             _remove_other_run(folder, recipe)
             train_baseline(recipe, folder.path, resume=True, data=data)

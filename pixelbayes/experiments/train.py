@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.checkpoints.trained import TrainedPixelCNN
@@ -26,6 +24,7 @@ from pixelbayes.inference import SamplingConfig, ScoringConfig, sample_classes
 from pixelbayes.report.results import write_results
 from pixelbayes.training.launch import check_main
 from pixelbayes.utils.config_diff import config_differences, flatten
+from pixelbayes.utils.console import plain_console
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.progress import tracker
 from pixelbayes.utils.randomness import permutation
@@ -152,9 +151,7 @@ def _planned(config: ExperimentConfig, run: Path, data: ImageData, budget: Budge
         fields = flatten(planned.as_plain())
         changed = config_differences(config.as_plain(), planned.as_plain())
         chosen = ", ".join(f"{name} {_as_text(fields[name])}" for name in changed)
-        Console(stderr=True).print(
-            f"to end within {budget.seconds / 60:.3g} minutes: {chosen}", highlight=False, soft_wrap=True
-        )
+        plain_console(stderr=True).print(f"to end within {budget.seconds / 60:.3g} minutes: {chosen}", soft_wrap=True)
     return planned
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pixelbayes.evaluation.history import best_row
 from pixelbayes.training.callbacks import History
 from pixelbayes.training.module import NetworkModule
+from pixelbayes.utils.console import plain_console
 
 METRIC_NAMES = {"bits_per_dim": "bits per dimension", "cross_entropy": "cross-entropy"}
 
@@ -24,7 +24,7 @@ class ProgressReport(Callback):
 
     def __init__(self, history: History):
         self.history = history
-        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.console = plain_console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps,"),
             TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"),
@@ -50,7 +50,8 @@ class ProgressReport(Callback):
             f"epoch {row['epoch']:>3}/{trainer.max_epochs}   "
             f"{METRIC_NAMES[module.metric]}: train {row[f'train/{module.metric}']:.3f}, "
             f"validation {row[f'val/{module.metric}']:.3f}   "
-            f"accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s" + ("   best so far" if is_best else "")
+            f"accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s" + ("   best so far" if is_best else ""),
+            soft_wrap=True,
         )
         self.bar.update(self.task, description="sampling and saving")
 

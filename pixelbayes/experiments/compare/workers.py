@@ -11,10 +11,10 @@ from types import FrameType
 from typing import NoReturn
 
 import torch
-from rich.console import Console
 
 from pixelbayes.data import ImageData
 from pixelbayes.experiments.compare.entries import Entry
+from pixelbayes.utils.console import plain_console
 from pixelbayes.utils.errors import DivergedError, InputError, InterruptedRunError
 from pixelbayes.utils.files import write_text
 from pixelbayes.utils.progress import track
@@ -40,7 +40,7 @@ class Job:
 
 def run_in_turn(jobs: Sequence[Job], data: ImageData) -> None:
     """Runs one job after another in this process."""
-    console = Console(stderr=True, highlight=False)
+    console = plain_console(stderr=True)
     started = time.monotonic()
     for number, job in enumerate(jobs):
         left = (time.monotonic() - started) / number * (len(jobs) - number) if number else None
@@ -98,4 +98,4 @@ def run_job(job: Job, data: ImageData) -> None:
         if isinstance(error, InterruptedRunError):
             raise
         write_text(job.folder.failure, f"{error}\n")
-        Console(stderr=True).print(f"failed: {error}", style="red", markup=False)
+        plain_console(stderr=True).print(f"failed: {error}", style="red")
