@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pixelbayes.checkpoints.hub import push_to_hub, save_pretrained
     from pixelbayes.checkpoints.merging import average_weights
     from pixelbayes.checkpoints.provenance import Provenance
-    from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedPixelCNN, TrainedResNet
+    from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedClassifier, TrainedPixelCNN
     from pixelbayes.experiments.estimator import PixelBayesClassifier
     from pixelbayes.experiments.predict import (
+        ClassifierPredictor,
         EnsemblePredictor,
         PixelCNNPredictor,
-        ResNetPredictor,
         from_pretrained,
         load,
         load_any,
@@ -57,12 +57,12 @@ _NAMES = {  # module -> public names; they are imported at first use, because Py
     "checkpoints.hub": ("push_to_hub", "save_pretrained"),
     "checkpoints.merging": ("average_weights",),
     "checkpoints.provenance": ("Provenance",),
-    "checkpoints.trained": ("Ensemble", "Trained", "TrainedPixelCNN", "TrainedResNet"),
+    "checkpoints.trained": ("Ensemble", "Trained", "TrainedPixelCNN", "TrainedClassifier"),
     "experiments.estimator": ("PixelBayesClassifier",),
     "experiments.predict": (
         "EnsemblePredictor",
         "PixelCNNPredictor",
-        "ResNetPredictor",
+        "ClassifierPredictor",
         "from_pretrained",
         "load",
         "load_any",
@@ -97,6 +97,7 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "FUSIONS",
     "BayesClassifier",
+    "ClassifierPredictor",
     "Condition",
     "Ensemble",
     "EnsembleDensity",
@@ -111,13 +112,12 @@ __all__ = [
     "Prefix",
     "Preprocessing",
     "Provenance",
-    "ResNetPredictor",
     "SamplingConfig",
     "Scorer",
     "ScoringConfig",
     "Trained",
+    "TrainedClassifier",
     "TrainedPixelCNN",
-    "TrainedResNet",
     "__version__",
     "average_weights",
     "bits_per_dim",

@@ -1,6 +1,8 @@
 import shutil
+import sys
 from dataclasses import replace
 
+import fake_timm
 import pytest
 import torch
 from runs import QUICK, train, write_pictures
@@ -60,6 +62,14 @@ def classifier_run(pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "classifier"
     train_baseline(replace(QUICK, data=replace(QUICK.data, source=str(pictures))), folder)
     return folder
+
+
+@pytest.fixture
+def timm(monkeypatch):
+    """A stand-in for timm, with the networks tiny, coarse, patches and untrained."""
+    for name, module in fake_timm.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return sys.modules["timm"]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from networks import random_images, randomised, tiny_model
 
-from pixelbayes.checkpoints.trained import TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier, TrainedPixelCNN
 from pixelbayes.data import Split
 from pixelbayes.evaluation.measure import Measurement
 from pixelbayes.images.preprocessing import Preprocessing
@@ -35,7 +35,7 @@ def trained_resnet():
     """A dedicated classifier with random weights, in float64; 6 features."""
     torch.manual_seed(0)
     config = ResNetConfig(widths=(4, 6), blocks=(1, 1), num_classes=3, image_shape=SHAPE)
-    return TrainedResNet(
+    return TrainedClassifier(
         network=randomised(ResNet(config).double()).eval(),
         class_names=NAMES,
         preprocessing=Preprocessing(image_shape=SHAPE),

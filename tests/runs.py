@@ -9,9 +9,8 @@ from PIL import Image
 
 from pixelbayes.cli import main
 from pixelbayes.data import DataConfig, ImageData, Split
-from pixelbayes.experiments.baseline import BaselineConfig
+from pixelbayes.experiments.baseline import BaselineConfig, ClassifierArchitecture
 from pixelbayes.images.preprocessing import Preprocessing
-from pixelbayes.models.resnet import ResNetArchitecture
 from pixelbayes.training import ClassifierTrainingConfig, TrainingConfig
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.objectives import likelihood_loss
@@ -44,7 +43,7 @@ def write_pictures(folder, *, classes=CLASSES, counts=COUNTS, size=SIZE):
 # a dedicated classifier that is trained in a second
 QUICK = BaselineConfig(
     data=DataConfig(levels=8),
-    model=ResNetArchitecture(widths=(4, 6), blocks=(1, 1)),
+    model=ClassifierArchitecture(widths=(4, 6), blocks=(1, 1)),
     training=ClassifierTrainingConfig(epochs=3, batch_size=8, warmup_steps=2, logger="none", device="cpu"),
 )
 

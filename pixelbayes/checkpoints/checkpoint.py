@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from pixelbayes.checkpoints.bundled import bundled_names, bundled_weights
 from pixelbayes.checkpoints.calibration_record import CalibrationRecord
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.checkpoints.trained import TrainedNetwork, TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier, TrainedNetwork, TrainedPixelCNN
 from pixelbayes.images.preprocessing import Preprocessing
-from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.errors import InputError, MissingPackageError
 from pixelbayes.utils.files import from_json, replacing
 from pixelbayes.utils.run_folder import RunFolder
 from pixelbayes.version import __version__
@@ -23,7 +23,9 @@ MODEL = "model.safetensors"  # in a folder of the Hugging Face hub
 
 AnyTrained = TypeVar("AnyTrained", bound=TrainedNetwork)
 
-KINDS: dict[str, type[TrainedNetwork]] = {cls.kind: cls for cls in (TrainedPixelCNN, TrainedResNet)}
+KINDS: dict[str, type[TrainedNetwork]] = {
+    kind: cls for cls in (TrainedPixelCNN, TrainedClassifier) for kind in cls.kinds
+}
 
 
 def save(trained: TrainedNetwork, path: str | Path, *, half: bool = False) -> None:
@@ -107,9 +109,9 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> TrainedPixelCNN
     return _load(TrainedPixelCNN, find_weights(run), device)
 
 
-def load_classifier(run: str | Path, device: str | torch.device = "cpu") -> TrainedResNet:
+def load_classifier(run: str | Path, device: str | torch.device = "cpu") -> TrainedClassifier:
     """Loads a dedicated classifier; else as `load`."""
-    return _load(TrainedResNet, find_weights(run), device)
+    return _load(TrainedClassifier, find_weights(run), device)
 
 
 def load_any(run: str | Path, device: str | torch.device = "cpu") -> TrainedNetwork:
@@ -129,22 +131,25 @@ def _load(cls: type[AnyTrained], path: Path, device: str | torch.device) -> AnyT
             f"{path}: not a file of pixelbayes; `pixelbayes import` converts networks of the course's code"
         )
     name = metadata.get("kind", "")
-    kind = KINDS.get(name, cls)
-    if not issubclass(kind, cls):
-        raise InputError(f"{path}: holds {kind.kind_name}, but {cls.kind_name} is needed")
+    trained_class = KINDS.get(name, cls)
+    if not issubclass(trained_class, cls):
+        raise InputError(f"{path}: holds {trained_class.kind_name}, but {cls.kind_name} is needed")
     try:
         if name not in KINDS:
             raise ValueError(f"kind {name!r}")
         details = json.loads(metadata["details"])
-        network = kind.network_class(from_json(kind.config_class, details["config"]))  # type: ignore[arg-type]
+        network_class, config_class = trained_class.kinds[name]
+        network = network_class(from_json(config_class, details["config"]))  # type: ignore[arg-type]
         network.load_state_dict(weights)
-        trained = kind(
+        trained = trained_class(
             network=network,
             class_names=tuple(details["class_names"]),
             preprocessing=from_json(Preprocessing, details["preprocessing"]),
             prior=tuple(details["prior"]),
             provenance=from_json(Provenance, details["provenance"]),
         )
+    except MissingPackageError as error:
+        raise InputError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         version = metadata.get("version", "unknown")

@@ -2,8 +2,10 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, TypeAlias
 
 import torch
 
@@ -12,8 +14,13 @@ from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.images.shape import ImageShape
 from pixelbayes.models.pixelcnn import PixelCNN, PixelCNNConfig
+from pixelbayes.models.pretrained import TimmConfig, TimmNetwork
 from pixelbayes.models.resnet import ResNet, ResNetConfig
 from pixelbayes.utils.errors import InputError
+
+Classifier: TypeAlias = ResNet | TimmNetwork
+Network: TypeAlias = PixelCNN | Classifier
+NetworkConfig: TypeAlias = PixelCNNConfig | ResNetConfig | TimmConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +37,6 @@ class Trained(ABC):
             scoring. It is not used.
     """
 
-    kind: ClassVar[str]
-    """identifier in weights files"""
     kind_name: ClassVar[str]
     """noun phrase for messages"""
 
@@ -109,10 +114,15 @@ class TrainedNetwork(Trained):
         network: The network in evaluation mode, in float32.
     """
 
-    network_class: ClassVar[type[PixelCNN] | type[ResNet]]
-    config_class: ClassVar[type[PixelCNNConfig] | type[ResNetConfig]]
+    kinds: ClassVar[Mapping[str, tuple[type[Network], type[NetworkConfig]]]]
+    """classes of the network and its config, by their identifier in weights files"""
 
-    network: PixelCNN | ResNet
+    network: Network
+
+    @property
+    def kind(self) -> str:
+        """The identifier of the network in weights files."""
+        return next(kind for kind, (network, _) in self.kinds.items() if isinstance(self.network, network))
 
     @property
     def num_parameters(self) -> int:
@@ -138,10 +148,8 @@ class TrainedNetwork(Trained):
 class TrainedPixelCNN(TrainedNetwork):
     """A PixelCNN++, which computes log p(x | c)."""
 
-    kind = "pixelcnn"
     kind_name = "a PixelCNN++"
-    network_class = PixelCNN
-    config_class = PixelCNNConfig
+    kinds = MappingProxyType({"pixelcnn": (PixelCNN, PixelCNNConfig)})
 
     network: PixelCNN
 
@@ -174,15 +182,20 @@ class TrainedPixelCNN(TrainedNetwork):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedResNet(TrainedNetwork):
+class TrainedClassifier(TrainedNetwork):
     """A dedicated classifier, which computes p(c | x) only; `prior` is the class frequency of its training images."""
 
-    kind = "resnet"
     kind_name = "a dedicated classifier"
-    network_class = ResNet
-    config_class = ResNetConfig
+    kinds = MappingProxyType({"resnet": (ResNet, ResNetConfig), "timm": (TimmNetwork, TimmConfig)})
 
-    network: ResNet
+    network: Classifier
+
+    @property
+    def description(self) -> str:
+        if not isinstance(self.network, TimmNetwork):
+            return super().description
+        config = self.network.config
+        return f"{super().description}, {config.name} of timm, pre-trained ({config.pretrained})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +206,6 @@ class Ensemble(Trained):
         members: The networks, of the same classes, preprocessing and prior; see `merging.make_ensemble`.
     """
 
-    kind = "ensemble"
     kind_name = "an ensemble"
 
     members: tuple[TrainedPixelCNN, ...]

@@ -22,9 +22,30 @@ INDENT = 30  # column at which help texts begin
 WIDTH = 118
 
 # the fields that people set first, by their short names
-COMMON = ("data", "image_size", "fusion", "num_filters", "epochs", "batch_size", "learning_rate", "seed", "device")
+COMMON = (
+    "data",
+    "image_size",
+    "model",
+    "fusion",
+    "num_filters",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "seed",
+    "device",
+)
 
-PLACEHOLDERS = {"image_size": "H W", "data": "SOURCE", "fusion": "NAME", "init_from": "RUN", "teacher": "RUN"}
+PLACEHOLDERS = {
+    "image_size": "H W",
+    "data": "SOURCE",
+    "model": "NAME",
+    "fusion": "NAME",
+    "init_from": "RUN",
+    "teacher": "RUN",
+    "weights": "FILE",
+}
+
+GROUP_FIELDS = {"data.source": "data", "model.network": "model"}  # fields whose short name is that of their group
 
 
 def field_types(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, Any]:
@@ -53,6 +74,15 @@ def all_field_docs(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, 
         if dataclasses.is_dataclass(kind):
             docs.update(all_field_docs(kind, f"{prefix}{name}."))  # type: ignore[arg-type]
     return docs
+
+
+def short_name(name: str) -> str:
+    """The short name of a field.
+
+    >>> short_name("training.batch_size"), short_name("data.source")
+    ('batch_size', 'data')
+    """
+    return GROUP_FIELDS.get(name, name.rpartition(".")[2])
 
 
 def describe(kind: Any) -> str:
@@ -113,7 +143,8 @@ class ConfigParser(Parser, Generic[C]):
     """Reads a config: a preset, then YAML files, then options.
 
     An option has the full name of a field with dashes, `--training.batch-size 32`, or its last part, `--batch-size 32`.
-    `--data` means `--data.source`. A field with several numbers takes them separately: `--image-size 32 32`.
+    `--data` means `--data.source`, and `--model` means `--model.network`. A field with several numbers takes them
+    separately: `--image-size 32 32`.
 
     Args:
         kind: The class of the config.
@@ -131,7 +162,8 @@ class ConfigParser(Parser, Generic[C]):
         self.presets = presets
         self.start = start
         self.types = field_types(kind)
-        self.short_names = {name.rpartition(".")[2]: name for name in self.types} | {"data": "data.source"}
+        self.short_names = {name.rpartition(".")[2]: name for name in self.types}
+        self.short_names |= {short_name(name): name for name in self.types}
         self.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the fields below")
         without = f" (default: {start}, without --config)" if start else ""
         self.add_argument(
@@ -217,7 +249,7 @@ class ConfigParser(Parser, Generic[C]):
         usage = [f"usage: {self.prog}{names} [options]", "", *textwrap.wrap(str(self.description), WIDTH), ""]
 
         def field_line(name: str) -> str:
-            short = "data" if name == "data.source" else name.rpartition(".")[2]
+            short = short_name(name)
             default = defaults.get(name)
             shown = "" if default in ("", None, []) else f" (default: {_as_text(default)})"
             option = f"--{short.replace('_', '-')} {placeholder(short, self.types[name])}"

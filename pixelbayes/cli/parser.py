@@ -5,9 +5,13 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from pixelbayes.utils.errors import InputError
+
+# a path whose bytes are not UTF-8 is no YAML, and jsonargparse then takes it as it is
+set_loader("yaml", get_loader("yaml"), exceptions=(yaml.YAMLError, UnicodeEncodeError))
 
 TYPE_NAMES = {"int": "a whole number", "float": "a number"}
 

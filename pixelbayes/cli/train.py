@@ -62,7 +62,7 @@ def train(arguments: list[str]) -> None:
 
 
 def baseline(arguments: list[str]) -> None:
-    """Train a dedicated classifier, a residual network, on the same data, for comparison."""
+    """Train a dedicated classifier on the same data, for comparison: a residual network, or a pre-trained one."""
     from pixelbayes.cli.config_parser import ConfigParser
     from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, train_baseline
 
@@ -72,8 +72,8 @@ def baseline(arguments: list[str]) -> None:
         prog="pixelbayes baseline",
         description=baseline.__doc__,
         examples=(
-            "baseline --preset digits --out runs/digits-baseline",
             "baseline --preset photographs --data folder:pets --out runs/pets-baseline",
+            "baseline --preset fine-tuned --model timm:resnet50 --data folder:pets --out runs/pets-resnet50",
         ),
     )
     add_run_options(parser)
@@ -115,7 +115,7 @@ def compare(arguments: list[str]) -> None:
             "compare film adaln --data folder:pets --image-size 32 32 --seeds 0 1 --samples 25",
         ),
     )
-    parser.add_argument("names", metavar="NAME", nargs="+", help="fusions, presets, or baseline")
+    parser.add_argument("names", metavar="NAME", nargs="+", help="fusions, presets, baseline or timm:NAME")
     parser.add_argument(
         "--seeds",
         nargs="+",

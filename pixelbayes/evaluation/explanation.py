@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoints.trained import TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints.trained import Classifier, TrainedClassifier, TrainedPixelCNN
 from pixelbayes.data import UNKNOWN_LABEL
 from pixelbayes.images.pixels import to_x
 from pixelbayes.models.pixelcnn import PixelCNN
-from pixelbayes.models.resnet import ResNet
 
 
 @torch.no_grad()
@@ -34,7 +33,7 @@ def log_likelihood_ratio(network: PixelCNN, x: Tensor, label: Tensor, other: Ten
 
 
 @torch.no_grad()
-def occlusion_ratio(network: ResNet, x: Tensor, label: Tensor, other: Tensor, *, patch: int = 4) -> Tensor:
+def occlusion_ratio(network: Classifier, x: Tensor, label: Tensor, other: Tensor, *, patch: int = 4) -> Tensor:
     """By how much each pixel raises log p(label | x) - log p(other | x) of a dedicated classifier, in nats.
 
     Occlusion: Zeiler and Fergus (2014), Visualizing and understanding convolutional networks,
@@ -113,7 +112,7 @@ def contrast_classes(log_posterior: Tensor, labels: Tensor | None = None) -> lis
 
 
 def explain(
-    trained: TrainedPixelCNN | TrainedResNet,
+    trained: TrainedPixelCNN | TrainedClassifier,
     pixels: Tensor,
     log_posterior: Tensor,
     classes: Sequence[tuple[int, int]],

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelbayes.checkpoints.calibration_record import CalibrationRecord, SetThreshold
-from pixelbayes.checkpoints.trained import Trained, TrainedResNet
+from pixelbayes.checkpoints.trained import Trained, TrainedClassifier
 from pixelbayes.data import Split
 from pixelbayes.images.pixels import to_x
 from pixelbayes.images.views import COUNTS
@@ -164,7 +164,7 @@ def measure(
             requested views or masks.
     """
     check_fit(trained, split)
-    if isinstance(trained, TrainedResNet):
+    if isinstance(trained, TrainedClassifier):
         return _measure_classifier(trained, split, scoring.batch_size)
     return _measure_density(trained, split, scoring, track)
 
@@ -217,7 +217,7 @@ def _measure_density(trained: Trained, split: Split, scoring: ScoringConfig, tra
 
 
 @torch.no_grad()
-def _measure_classifier(trained: TrainedResNet, split: Split, batch_size: int) -> Measurement:
+def _measure_classifier(trained: TrainedClassifier, split: Split, batch_size: int) -> Measurement:
     network, levels, device = trained.network, trained.image_shape.levels, trained.device
     batches = split.pixels.split(batch_size)
     network(to_x(batches[0].to(device), levels))  # the first pass is slower

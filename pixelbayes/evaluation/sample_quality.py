@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.data import Split
 from pixelbayes.evaluation.memorization import Memorization, measure_memorization
 from pixelbayes.features.base import Extractor
@@ -118,7 +118,7 @@ def measure_quality(
     reference: Split,
     reference_name: str,
     extractor: Extractor,
-    classifier: TrainedResNet | None = None,
+    classifier: TrainedClassifier | None = None,
     train: Split | None = None,
     held_out: Split | None = None,
     seed: int = 0,

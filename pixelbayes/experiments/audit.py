@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.data import UNKNOWN_LABEL, DataConfig, ImageData, load_data
 from pixelbayes.data.corrected_copy import write_corrected_copy
 from pixelbayes.data.loading import list_images
@@ -153,7 +153,7 @@ class _Judge:
         explained: dict[int, Explanation] = {}
         for number in sorted({int(self.fold[each.image]) for each in chosen}):
             trained = load_trained(self.run(number).path, device=self.config.training.device)
-            network = trained if isinstance(trained, TrainedResNet) else trained.densities[0]
+            network = trained if isinstance(trained, TrainedClassifier) else trained.densities[0]
             here = [each for each in chosen if self.fold[each.image] == number]
             index = torch.tensor([each.image for each in here])
             classes = [(int(self.pool.images.labels[each.image]), each.new_label) for each in here]

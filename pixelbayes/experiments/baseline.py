@@ -3,7 +3,6 @@
 It uses the data, the augmentation and the training loop of a generative run, and computes p(c | x) only.
 """
 
-import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,21 +12,57 @@ import torch
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
+from pixelbayes.checkpoints.trained import Classifier
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
 from pixelbayes.evaluation.measure import measure
 from pixelbayes.experiments.claim import augmented_examples, checked_data, command_line, run_facts, start_run
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.experiments.plan import adopt, settle
 from pixelbayes.experiments.sizes import check_fits
+from pixelbayes.models.pretrained import pretrained_network
 from pixelbayes.models.resnet import ResNet, ResNetArchitecture, ResNetConfig
 from pixelbayes.report.results import write_results
 from pixelbayes.training import ClassifierTrainingConfig
 from pixelbayes.utils.config_docs import documented
 from pixelbayes.utils.devices import pick_device
+from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from pixelbayes.training.classifier_module import ClassifierModule
+
+
+RESNET, TIMM = "resnet", "timm:"  # the values of `ClassifierArchitecture.network`; a name follows the second
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class ClassifierArchitecture(ResNetArchitecture):
+    """The network of a dedicated classifier: a residual network of `widths` and `blocks`, or a pre-trained one.
+
+    Raises:
+        InputError: If the network is neither, or another field belongs to the other kind.
+    """
+
+    network: str = RESNET
+    """resnet, trained from scratch, or timm:NAME, a pre-trained network of the timm package such as timm:resnet18"""
+    weights: str = ""
+    """file of the pre-trained weights of timm:NAME, safetensors or a state dict of PyTorch; by default timm downloads
+    them"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network != RESNET and not self.timm_name:
+            raise InputError(f"model is {self.network!r}, expected {RESNET}, or {TIMM}NAME such as {TIMM}resnet18")
+        if self.weights and not self.timm_name:
+            raise InputError(f"weights is {self.weights}, but {RESNET} is trained from scratch; add --model {TIMM}NAME")
+        if self.timm_name and (self.widths, self.blocks) != (ResNetArchitecture.widths, ResNetArchitecture.blocks):
+            raise InputError(f"widths and blocks are those of {RESNET}, but model is {self.network}; leave them out")
+
+    @property
+    def timm_name(self) -> str:
+        """The name that timm knows the network by; empty for a network of ours."""
+        return self.network.removeprefix(TIMM) if self.network.startswith(TIMM) else ""
 
 
 @documented
@@ -37,10 +72,15 @@ class BaselineConfig(RunConfig):
 
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """random changes of the training images"""
-    model: ResNetArchitecture = field(default_factory=ResNetArchitecture)
+    model: ClassifierArchitecture = field(default_factory=ClassifierArchitecture)
     """the network"""
     training: ClassifierTrainingConfig = field(default_factory=ClassifierTrainingConfig)
     """how to train it"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model.timm_name and self.training.optimizer == "muon":
+            raise InputError("optimizer is muon, expected adam or adamw for a pre-trained network")
 
 
 BASELINES: dict[str, BaselineConfig] = {
@@ -55,6 +95,14 @@ BASELINES: dict[str, BaselineConfig] = {
         data=DataConfig(image_size=(32, 32), channels=3),
         augmentation=AugmentationConfig(flip=0.5, crop=4, brightness=0.2, contrast=0.2, cutout=0.5),
         training=ClassifierTrainingConfig(epochs=80),
+    ),
+    # the same for a network that knows photographs already, which needs fewer epochs and more pixels: it was
+    # pre-trained on larger images, and halves height and width five times
+    "fine-tuned": BaselineConfig(
+        data=DataConfig(image_size=(64, 64), channels=3),
+        augmentation=AugmentationConfig(flip=0.5, crop=8, brightness=0.2, contrast=0.2, cutout=0.5),
+        model=ClassifierArchitecture(network="timm:resnet18"),
+        training=ClassifierTrainingConfig(epochs=20),
     ),
 }
 
@@ -87,10 +135,12 @@ def train_baseline(
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
     data = checked_data(config, run, eval_split, data)
-    is_started = RunFolder(run).config.is_file()
-    config = adopt(config, run) if is_started else settle(config, partial(classifier_module, data=data))
+    folder = RunFolder(run)
+    is_started = folder.config.is_file()
+    untrained = partial(classifier_module, data=data, pretrained=False)
+    config = adopt(config, run) if is_started else settle(config, untrained)
+    module = classifier_module(config, data, pretrained=not folder.resume.is_file())
     start_run(config, run, resume=resume, eval_split=eval_split, data=data)
-    module = classifier_module(config, data)
     history = fit(module, run, Provenance(command=command_line(), config=config.as_plain()))
     trained = checkpoint.load_classifier(run, pick_device(config.training.device))
 
@@ -106,21 +156,38 @@ def train_baseline(
     )
 
 
-def classifier_module(config: BaselineConfig, data: ImageData) -> "ClassifierModule":
-    """What a config trains on the data."""
+def classifier_module(config: BaselineConfig, data: ImageData, *, pretrained: bool = True) -> "ClassifierModule":
+    """What a config trains on the data; `pretrained` as in `build_classifier`."""
     from pixelbayes.training.classifier_module import ClassifierModule
 
-    return ClassifierModule(build_resnet(config, data), config.training, data, config.seed, config.augmentation)
+    network = build_classifier(config, data, pretrained=pretrained)
+    return ClassifierModule(network, config.training, data, config.seed, config.augmentation)
 
 
-def build_resnet(config: BaselineConfig, data: ImageData) -> ResNet:
-    """The network at the start of training, a function of the seed; classes and image shape follow from the data."""
-    network_config = ResNetConfig(
-        **dataclasses.asdict(config.model),
-        num_classes=len(data.class_names),
-        image_shape=data.preprocessing.image_shape,
-    )
-    check_fits(network_config, config.training, data)
+def build_classifier(config: BaselineConfig, data: ImageData, *, pretrained: bool = True) -> Classifier:
+    """The network at the start of training; classes and image shape follow from the data.
+
+    Its random weights are a function of the seed.
+
+    Args:
+        config: The config of the run.
+        data: Its data.
+        pretrained: Whether to load the pre-trained weights of a network of timm.
+
+    Raises:
+        InputError: As `pretrained_network`.
+    """
+    num_classes, image_shape = len(data.class_names), data.preprocessing.image_shape
+    model, batch_size = config.model, config.training.batch_size
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        if model.timm_name:
+            last_batch = len(data.split("train")) % batch_size or batch_size
+            return pretrained_network(
+                model.timm_name, model.weights, num_classes, image_shape, smallest_batch=last_batch, load=pretrained
+            )
+        network_config = ResNetConfig(
+            widths=model.widths, blocks=model.blocks, num_classes=num_classes, image_shape=image_shape
+        )
+        check_fits(network_config, config.training, data)
         return ResNet(network_config)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from pixelbayes.checkpoints.trained import Trained
 from pixelbayes.data import AugmentationConfig, ImageData, load_data
+from pixelbayes.data.listing import shown
 from pixelbayes.data.summary import summarise, summary_table
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.plots import augmentations
@@ -146,11 +147,13 @@ def claim_settings(path: Path, settings: dict[str, Any], may_be_added: Sequence[
 
 
 def check_folder(out: Path) -> None:
-    """Checks that a path can be a folder.
+    """Checks that a path can be a folder of weights.
 
     Raises:
-        InputError: If it is a file.
+        InputError: If it is a file, or has a name that safetensors cannot open.
     """
+    if shown(str(out)) != str(out):
+        raise InputError(f"{out}: the name is not UTF-8; give another --out")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, but a folder is needed; give another --out")
 

@@ -11,7 +11,7 @@ import yaml
 from filelock import FileLock
 
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.data import DataConfig, ImageData
 from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, train_baseline
 from pixelbayes.experiments.plan import adopt
@@ -26,7 +26,7 @@ from pixelbayes.utils.run_folder import RunFolder
 
 def feature_classifier(
     config: DataConfig, data: ImageData, *, run: Path | None = None, device: str = "auto"
-) -> TrainedResNet:
+) -> TrainedClassifier:
     """A classifier of these images: the one in `run`, or one that is trained like `pixelbayes baseline` and cached.
 
     The cache is keyed by a fingerprint of the images, so all networks of the same images are measured with the same

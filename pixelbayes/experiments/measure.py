@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.calibration_record import CalibrationRecord
 from pixelbayes.checkpoints.merging import SPLIT_FIELDS, make_ensemble
-from pixelbayes.checkpoints.trained import Trained, TrainedResNet
+from pixelbayes.checkpoints.trained import Trained, TrainedClassifier
 from pixelbayes.data import DataConfig, ImageData, Split, load_data
 from pixelbayes.evaluation import measure as evaluation
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, check_fit
@@ -40,7 +40,7 @@ def load_trained(run: str | Path, members: Sequence[str | Path] = (), *, device:
 
 def load_matching_classifier(
     role: str, run: str, class_names: Sequence[str], preprocessing: Preprocessing, *, device: str | torch.device = "cpu"
-) -> TrainedResNet:
+) -> TrainedClassifier:
     """Loads a dedicated classifier that must have given classes and take given images.
 
     Args:

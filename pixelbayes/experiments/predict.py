@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelbayes.checkpoints import checkpoint, hub, merging
-from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedNetwork, TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints.trained import Ensemble, Trained, TrainedClassifier, TrainedNetwork, TrainedPixelCNN
 from pixelbayes.data import Split
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, Measurement, calibrate, measure
 from pixelbayes.experiments.measure import load_data_for, measure_split
@@ -127,7 +127,7 @@ class PixelCNNPredictor(DensityPredictor, TrainedPixelCNN):
         return sample_class(self.network, self.label(label), SamplingConfig(count=count, seed=seed, guidance=guidance))
 
 
-class ResNetPredictor(Predictor, TrainedResNet):
+class ClassifierPredictor(Predictor, TrainedClassifier):
     """A dedicated classifier that takes images in any form."""
 
 
@@ -171,12 +171,12 @@ def make_ensemble(networks: Sequence[TrainedPixelCNN], names: Sequence[str] = ()
 @overload
 def predictor(trained: TrainedPixelCNN) -> PixelCNNPredictor: ...
 @overload
-def predictor(trained: TrainedResNet) -> ResNetPredictor: ...
+def predictor(trained: TrainedClassifier) -> ClassifierPredictor: ...
 @overload
-def predictor(trained: TrainedNetwork) -> PixelCNNPredictor | ResNetPredictor: ...
-def predictor(trained: TrainedNetwork) -> PixelCNNPredictor | ResNetPredictor:
+def predictor(trained: TrainedNetwork) -> PixelCNNPredictor | ClassifierPredictor: ...
+def predictor(trained: TrainedNetwork) -> PixelCNNPredictor | ClassifierPredictor:
     """The same network, which takes images in any form."""
-    return PixelCNNPredictor.of(trained) if isinstance(trained, TrainedPixelCNN) else ResNetPredictor.of(trained)
+    return PixelCNNPredictor.of(trained) if isinstance(trained, TrainedPixelCNN) else ClassifierPredictor.of(trained)
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> PixelCNNPredictor:
@@ -192,18 +192,18 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> PixelCNNPredict
     return predictor(checkpoint.load(run, device))
 
 
-def load_classifier(run: str | Path, device: str | torch.device = "cpu") -> ResNetPredictor:
+def load_classifier(run: str | Path, device: str | torch.device = "cpu") -> ClassifierPredictor:
     """Loads a dedicated classifier; else as `load`."""
     return predictor(checkpoint.load_classifier(run, device))
 
 
-def load_any(run: str | Path, device: str | torch.device = "cpu") -> PixelCNNPredictor | ResNetPredictor:
+def load_any(run: str | Path, device: str | torch.device = "cpu") -> PixelCNNPredictor | ClassifierPredictor:
     """Loads a network of either kind; else as `load`."""
     return predictor(checkpoint.load_any(run, device))
 
 
 def from_pretrained(
     name: str | Path, *, revision: str | None = None, device: str | torch.device = "cpu"
-) -> PixelCNNPredictor | ResNetPredictor:
+) -> PixelCNNPredictor | ClassifierPredictor:
     """Loads a network of either kind from a folder or the Hugging Face hub; see `checkpoints.hub.from_pretrained`."""
     return predictor(hub.from_pretrained(name, revision=revision, device=device))

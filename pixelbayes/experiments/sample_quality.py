@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pixelbayes.checkpoints.trained import TrainedNetwork, TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier, TrainedNetwork, TrainedPixelCNN
 from pixelbayes.data import DataConfig, ImageData, Split, load_data
 from pixelbayes.evaluation.measure import check_fit
 from pixelbayes.evaluation.sample_folder import Samples, draw_samples, read_samples
@@ -86,7 +86,7 @@ def draw(
 
 def prepare_features(
     config: FeatureConfig, data_config: DataConfig, data: ImageData, device: str = "auto"
-) -> tuple[Extractor, TrainedResNet | None]:
+) -> tuple[Extractor, TrainedClassifier | None]:
     """The feature extractor, and the dedicated classifier if it is needed or named.
 
     Args:
@@ -124,7 +124,7 @@ class SampleEvaluator:
     reference: Split
     reference_name: str
     extractor: Extractor
-    classifier: TrainedResNet | None
+    classifier: TrainedClassifier | None
 
     @classmethod
     def of(

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.data import ImageData
-from pixelbayes.experiments.baseline import BaselineConfig, build_resnet, train_baseline
+from pixelbayes.experiments.baseline import BaselineConfig, build_classifier, train_baseline
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.measure import load_matching_classifier
 from pixelbayes.training import ClassifierTrainingConfig
@@ -77,8 +77,8 @@ def untrained_teacher(config: ExperimentConfig, data: ImageData) -> "Teacher | N
     names, weight = config.training.teacher, config.training.teacher_weight
     if AUTO not in names:
         return _teacher(names, weight, data)
-    initial = TrainedResNet(
-        network=build_resnet(teacher_config(config), data).eval(),
+    initial = TrainedClassifier(
+        network=build_classifier(teacher_config(config), data).eval(),
         class_names=data.class_names,
         preprocessing=data.preprocessing,
         prior=(1 / len(data.class_names),) * len(data.class_names),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.features.base import in_batches
 from pixelbayes.images.pixels import to_x
 from pixelbayes.metrics.classification import wilson_interval
@@ -25,16 +25,16 @@ class ClassifierFeatures:
         classifier: Result of `pixelbayes baseline`, on the device to use.
     """
 
-    def __init__(self, classifier: TrainedResNet):
+    def __init__(self, classifier: TrainedClassifier):
         self.classifier = classifier
         self.name = f"classifier-{classifier.digest[:8]}"
-        self.dims = classifier.network.config.widths[-1]
+        self.dims = classifier.network.num_features
 
     def __call__(self, pixels: Tensor, levels: int, track: Tracker = no_progress) -> Tensor:
         return _apply(self.classifier, self.classifier.network.embed, pixels, levels, track)
 
 
-def predict_classes(classifier: TrainedResNet, pixels: Tensor, levels: int, track: Tracker = no_progress) -> Tensor:
+def predict_classes(classifier: TrainedClassifier, pixels: Tensor, levels: int, track: Tracker = no_progress) -> Tensor:
     """The class that a dedicated classifier predicts for each image, int64 (N,) in 0 .. Y-1.
 
     Args:
@@ -65,7 +65,7 @@ class ConditionalAccuracy:
     @classmethod
     def of(
         cls,
-        classifier: TrainedResNet,
+        classifier: TrainedClassifier,
         samples: Tensor,
         levels: int,
         class_names: Sequence[str],
@@ -101,7 +101,7 @@ class ConditionalAccuracy:
 
 
 def _apply(
-    classifier: TrainedResNet, layer: Callable[[Tensor], Tensor], pixels: Tensor, levels: int, track: Tracker
+    classifier: TrainedClassifier, layer: Callable[[Tensor], Tensor], pixels: Tensor, levels: int, track: Tracker
 ) -> Tensor:
     expected = classifier.image_shape
     channels, height, width = pixels.shape[1:]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.features.base import Extractor
 from pixelbayes.features.classifier import ClassifierFeatures
 from pixelbayes.features.inception import InceptionFeatures, TorchFidelityFeatures
@@ -26,7 +26,7 @@ EXTRACTORS = ("classifier", *INCEPTION)
 def make_extractor(
     name: str = "classifier",
     *,
-    classifier: TrainedResNet | None = None,
+    classifier: TrainedClassifier | None = None,
     inception_weights: Path | None = None,
     device: torch.device | str = "cpu",
 ) -> Extractor:

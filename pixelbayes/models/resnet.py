@@ -96,8 +96,13 @@ class ResNet(nn.Module):
         self.to_logits = nn.Linear(width, config.num_classes)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
 
+    @property
+    def num_features(self) -> int:
+        """Number of inputs of the last layer."""
+        return self.config.widths[-1]
+
     def embed(self, x: Tensor) -> Tensor:
-        """Features of images x (B, C, H, W) in [-1, 1], the input of the last layer: (B, `widths[-1]`)."""
+        """Features of images x (B, C, H, W) in [-1, 1], the input of the last layer: (B, `num_features`)."""
         h = self.stem(x.contiguous(memory_format=torch.channels_last))  # (B, widths[0], H, W)
         h = self.last(self.stages(h))  # (B, widths[-1], h, w)
         return torch.mean(h, dim=(2, 3))

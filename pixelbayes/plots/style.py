@@ -1,8 +1,9 @@
 """The style of all figures, and their conversion to files. The colours are those of Okabe and Ito (2008)."""
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -72,9 +73,16 @@ STYLE = {
 P = ParamSpec("P")
 
 
-def style_context() -> AbstractContextManager[None]:
-    """The style, for a `with` block. The user's matplotlibrc has no effect on it."""
-    return matplotlib.style.context(["default", STYLE])
+@contextmanager
+def style_context() -> Iterator[None]:
+    """The style, for a `with` block. The user's matplotlibrc has no effect on it.
+
+    A letter that matplotlib's font lacks, such as one of a Chinese class name, is a box in a PNG. In an SVG, which the
+    report shows, it is text in the reader's own fonts.
+    """
+    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:

@@ -1,19 +1,21 @@
 """Lightning module of a dedicated classifier."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import Classifier, TrainedClassifier
 from pixelbayes.models.fusion import NO_LABEL
-from pixelbayes.models.resnet import ResNet
+from pixelbayes.models.pretrained import TimmNetwork
 from pixelbayes.training.config import ClassifierTrainingConfig
 from pixelbayes.training.module import NetworkModule, class_prior
 
 
-class ClassifierModule(NetworkModule[ResNet, ClassifierTrainingConfig]):
-    """Trains a residual network as a classifier, by cross-entropy with label smoothing.
+class ClassifierModule(NetworkModule[Classifier, ClassifierTrainingConfig]):
+    """Trains or fine-tunes a network as a classifier, by cross-entropy with label smoothing.
 
     Cross-entropy is in nats. In training it is that of augmented images and smoothed targets, in validation that of
     unchanged images and labels. Images without a label are ignored.
@@ -41,8 +43,19 @@ class ClassifierModule(NetworkModule[ResNet, ClassifierTrainingConfig]):
         self.validation_metric.update(cross_entropy(logits, label[labelled], reduction="none"))
         self.validation_accuracy.update((logits.argmax(dim=1) == label[labelled]).double())
 
-    def as_trained(self, provenance: Provenance) -> TrainedResNet:
-        return TrainedResNet(
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The last layer of a pre-trained network learns faster, because the others have only to adapt.
+
+        Howard and Ruder (2018), Universal language model fine-tuning, section 3.2: discriminative fine-tuning.
+        """
+        if not isinstance(self.network, TimmNetwork):
+            return super().parameter_groups()
+        new = {weight for layer in self.network.last_layers for weight in layer.parameters()}
+        old = [weight for weight in self.network.parameters() if weight not in new]
+        return [{"params": old, "lr": self.config.pretrained_learning_rate}, {"params": list(new)}]
+
+    def as_trained(self, provenance: Provenance) -> TrainedClassifier:
+        return TrainedClassifier(
             network=self.average,
             class_names=self.data.class_names,
             preprocessing=self.data.preprocessing,

@@ -112,6 +112,8 @@ class ClassifierTrainingConfig(OptimizationConfig):
     optimizer: Literal["adam", "adamw", "muon"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
+    pretrained_learning_rate: float = 2e-4
+    """peak learning rate of pre-trained layers, above 0; their last layer, which is new, has learning_rate"""
     ema_decay: float = 0.995
     monitor: Literal["cross_entropy", "accuracy"] = "accuracy"
     label_smoothing: float = 0.1
@@ -119,4 +121,5 @@ class ClassifierTrainingConfig(OptimizationConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_fields(self, ("pretrained_learning_rate",), lambda rate: rate > 0, "a number above 0")
         check_fields(self, ("label_smoothing",), lambda share: 0 <= share < 1, "at least 0 and below 1")

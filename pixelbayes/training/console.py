@@ -50,7 +50,8 @@ class ProgressReport(Callback):
             f"epoch {row['epoch']:>3}/{trainer.max_epochs}   "
             f"{METRIC_NAMES[module.metric]}: train {row[f'train/{module.metric}']:.3f}, "
             f"validation {row[f'val/{module.metric}']:.3f}   "
-            f"accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s" + ("   best so far" if is_best else "")
+            f"accuracy {row['val/accuracy']:.3f}   {row['seconds']:.1f} s" + ("   best so far" if is_best else ""),
+            soft_wrap=True,
         )
         self.bar.update(self.task, description="sampling and saving")
 

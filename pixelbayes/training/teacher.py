@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.images.pixels import to_x
 from pixelbayes.images.views import HFLIP, apply_view
 from pixelbayes.models.fusion import NO_LABEL
@@ -26,7 +26,7 @@ class Teacher:
         weight: w.
     """
 
-    def __init__(self, classifiers: Sequence[TrainedResNet], weight: float):
+    def __init__(self, classifiers: Sequence[TrainedClassifier], weight: float):
         self.classifiers = [(trained.network, _knows_flips(trained)) for trained in classifiers]
         self.num_classes = len(classifiers[0].class_names)
         self.levels = classifiers[0].image_shape.levels
@@ -52,7 +52,7 @@ class Teacher:
         return torch.lerp(hard, soft, self.weight)
 
 
-def _knows_flips(trained: TrainedResNet) -> bool:
+def _knows_flips(trained: TrainedClassifier) -> bool:
     """Whether a classifier was trained on horizontal flips; a mirrored digit, for example, is not a digit."""
     augmentation: dict[str, float] = trained.provenance.config.get("augmentation", {})
     return augmentation.get("flip", 0) > 0

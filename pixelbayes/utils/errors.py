@@ -23,6 +23,10 @@ class InputError(ValueError):
         return cls("\n".join(lines))
 
 
+class MissingPackageError(InputError):
+    """A package of an extra that is needed and not installed. The message says what to install."""
+
+
 class DivergedError(RuntimeError):
     """The loss or the gradient norm was not finite. The command line exits with status 1."""
 

@@ -10,7 +10,7 @@ from pixelbayes.checkpoints import checkpoint as module
 from pixelbayes.checkpoints.calibration_record import CalibrationRecord
 from pixelbayes.checkpoints.checkpoint import calibration_file, find_weights, load, load_any, load_classifier, save
 from pixelbayes.checkpoints.provenance import AveragedNetwork, Provenance
-from pixelbayes.checkpoints.trained import TrainedPixelCNN, TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier, TrainedPixelCNN
 from pixelbayes.data import DataConfig
 from pixelbayes.images.pixels import to_x
 from pixelbayes.images.preprocessing import Preprocessing
@@ -43,7 +43,7 @@ def trained_classifier():
     torch.manual_seed(0)
     network = ResNet(ResNetConfig(widths=(4, 8), blocks=(1, 1), num_classes=3, image_shape=SHAPE))
     network(torch.rand(4, 3, 8, 12))  # changes the running statistics
-    return TrainedResNet(
+    return TrainedClassifier(
         network=network.eval(),
         class_names=("ant", "bee", "2"),
         preprocessing=Preprocessing(image_shape=SHAPE),
@@ -145,7 +145,7 @@ def test_a_network_of_the_other_kind_is_rejected_and_load_any_accepts_both(tmp_p
         load(tmp_path / "classifier.safetensors")
     with pytest.raises(InputError, match=r"holds a PixelCNN\+\+, but a dedicated classifier is needed"):
         load_classifier(file)
-    assert isinstance(load_any(tmp_path / "classifier.safetensors"), TrainedResNet)
+    assert isinstance(load_any(tmp_path / "classifier.safetensors"), TrainedClassifier)
     assert isinstance(load_any(file), TrainedPixelCNN)
 
 

@@ -8,6 +8,7 @@ import yaml
 from pixelbayes.cli import main
 from pixelbayes.cli.config_parser import ConfigParser
 from pixelbayes.experiments import ExperimentConfig
+from pixelbayes.experiments.baseline import BASELINES, BaselineConfig, ClassifierArchitecture
 from pixelbayes.experiments.presets import PRESETS
 from pixelbayes.utils.config_diff import config_differences, flatten
 from pixelbayes.utils.errors import InputError
@@ -53,6 +54,14 @@ def test_an_option_sets_one_field_by_its_full_or_its_last_name(arguments, name, 
     config = parse(*arguments)
     assert flatten(asdict(config))[name] == value
     assert config_differences(asdict(config), asdict(ExperimentConfig())) == [name]
+
+
+def test_model_is_the_network_of_a_dedicated_classifier_and_survives_yaml(tmp_path):
+    parser = ConfigParser(BaselineConfig, BASELINES, prog="pixelbayes baseline")
+    config = parser.parse_config(["--model", "timm:resnet18", "--weights", "w.pth"])[0]
+    assert config == BaselineConfig(model=ClassifierArchitecture(network="timm:resnet18", weights="w.pth"))
+    (tmp_path / "c.yaml").write_text(config.as_yaml())
+    assert parser.parse_config(["--config", str(tmp_path / "c.yaml")])[0] == config
 
 
 def test_several_numbers_end_where_their_field_ends():

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from pixelbayes.cli import COMMANDS, main
-from pixelbayes.cli.config_parser import COMMON, all_field_docs, field_types
+from pixelbayes.cli.config_parser import COMMON, all_field_docs, field_types, short_name
 from pixelbayes.cli.parser import Parser
 from pixelbayes.experiments import ExperimentConfig
 from pixelbayes.experiments.baseline import BaselineConfig
@@ -71,13 +71,13 @@ def test_the_help_of_every_command_ends_with_two_valid_examples(name, help_of, m
 def test_commands_that_train_show_common_options_first_then_every_field(name, config, help_of):
     common, *others = sections(help_of(name)).values()
     options = re.findall(r"^  --([\w-]+)", common, re.MULTILINE)
-    short_names = {"data", *(field.rpartition(".")[2] for field in field_types(config))}
+    short_names = set(map(short_name, field_types(config)))
     expected = [option.replace("_", "-") for option in COMMON if option in short_names]
     assert options[: len(expected)] == expected
     docs = all_field_docs(config)
     shown = without_spaces("".join(others))
     for field in field_types(config):
-        option = "data" if field == "data.source" else field.rpartition(".")[2].replace("_", "-")
+        option = short_name(field).replace("_", "-")
         assert re.search(rf"^  --{option} ", "".join(others), re.MULTILINE), field
         assert without_spaces(docs[field]) in shown, field
 

@@ -1,4 +1,8 @@
-"""`average`; sample, classify and import are tested with what they call, in tests/experiments."""
+"""`average`, and what `classify` prints; sample, classify and import are tested in tests/experiments."""
+
+import os
+import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -54,3 +58,19 @@ def test_networks_that_cannot_be_averaged_are_named_and_nothing_is_written(
     assert average(*runs, "--out", out) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_classes_and_files_are_shown_as_they_are(finished_run, pictures, tmp_path, monkeypatch, capsys):
+    names = ("[red]", ":dog:", "[/owl]")  # for rich a colour, an emoji and a fault
+    checkpoint.save(replace(checkpoint.load(finished_run), class_names=names), tmp_path / "run/best.safetensors")
+    image = tmp_path / "[b] caf\udce9.png"  # a name that is not UTF-8, as an old archive leaves it
+    shutil.copy(pictures / "test/cat/00.png", os.fsencode(image))
+    monkeypatch.setenv("COLUMNS", "200")
+    for label, name in enumerate(names):
+        prior = tuple(float(label == other) for other in range(3))
+        certain = replace(checkpoint.load(tmp_path / "run"), prior=prior)
+        checkpoint.save(certain, tmp_path / f"{label}/best.safetensors")
+        assert main(["classify", str(tmp_path / f"{label}"), str(image), "--device", "cpu"]) == 0
+        shown = capsys.readouterr().out
+        assert f" {name} " in shown
+        assert r"[b] caf\udce9.png" in shown

@@ -30,6 +30,11 @@ def test_a_folder_that_holds_a_run_is_not_claimed_again(tmp_path):
         claim(RunFolder(tmp_path), CONFIG, SUMMARY, resume=False)
 
 
+def test_a_folder_that_weights_cannot_be_read_from_is_refused_at_the_start(tmp_path):
+    with pytest.raises(InputError, match=r"the name is not UTF-8; give another --out"):
+        claim(RunFolder(tmp_path / "caf\udce9"), CONFIG, SUMMARY, resume=False)
+
+
 def test_a_run_is_resumed_with_the_same_config_only(tmp_path):
     claim(RunFolder(tmp_path), CONFIG, SUMMARY, resume=False)
     claim(RunFolder(tmp_path), CONFIG, SUMMARY, resume=True)

@@ -11,7 +11,7 @@ from runs import QUICK
 from pixelbayes.cli import main
 from pixelbayes.data import DataConfig
 from pixelbayes.experiments import ExperimentConfig, FeatureConfig
-from pixelbayes.experiments.baseline import BASELINES
+from pixelbayes.experiments.baseline import BASELINES, ClassifierArchitecture
 from pixelbayes.experiments.compare import Entry, Row, compare, make_entries, workers
 from pixelbayes.experiments.presets import PRESETS
 from pixelbayes.models.pixelcnn import Architecture
@@ -37,6 +37,12 @@ def test_a_preset_keeps_its_model_and_takes_data_and_budget_from_the_base():
     assert entry.config.data == BASE.data
     assert entry.config.training.epochs == 2
     assert entry.config.training.learning_rate == PRESETS["report-002"].training.learning_rate
+
+
+def test_a_network_of_timm_is_a_dedicated_classifier_with_the_data_and_budget_of_the_base():
+    baseline, entry = make_entries(["baseline", "timm:resnet18"], BASE)
+    assert entry.config == replace(baseline.config, model=ClassifierArchitecture(network="timm:resnet18"))
+    assert entry.config.training.epochs == 2
 
 
 @pytest.mark.parametrize(("names", "message"), [(["flim"], "did you mean film"), (["film", "film"], "occurs twice")])

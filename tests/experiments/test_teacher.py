@@ -8,7 +8,7 @@ import pytest
 from runs import CLASSES, tiny_images, train
 
 from pixelbayes.checkpoints import checkpoint
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.experiments import ExperimentConfig
 from pixelbayes.experiments.teacher import make_teacher
 from pixelbayes.images.preprocessing import Preprocessing
@@ -23,7 +23,7 @@ from pixelbayes.utils.run_folder import RunFolder
 def save_classifier(path, classes=CLASSES, size=(8, 12), levels=5):
     shape = ImageShape(height=size[0], width=size[1], levels=levels)
     network = ResNet(ResNetConfig(widths=(4,), blocks=(1,), num_classes=len(classes), image_shape=shape))
-    trained = TrainedResNet(
+    trained = TrainedClassifier(
         network=network,
         class_names=classes,
         preprocessing=Preprocessing(image_shape=shape),

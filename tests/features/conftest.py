@@ -2,7 +2,7 @@ import pytest
 import torch
 from networks import randomised
 
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.features.inception import inception_stem
 from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.images.shape import ImageShape
@@ -16,7 +16,7 @@ def classifier():
     """A dedicated classifier with random weights, in float64: 3 classes, 6 features."""
     torch.manual_seed(0)
     config = ResNetConfig(widths=(4, 6), blocks=(1, 1), num_classes=3, image_shape=SHAPE)
-    return TrainedResNet(
+    return TrainedClassifier(
         network=randomised(ResNet(config).double()).eval(),
         class_names=("ant", "bee", "cow"),
         preprocessing=Preprocessing(image_shape=SHAPE),

@@ -46,3 +46,9 @@ def test_the_text_of_an_svg_is_text_and_each_colour_of_an_adaptive_one_is_in_its
 def test_names_are_not_interpreted_as_mathematics_and_images_are_detected():
     figure = image_grid(torch.zeros(2, 1, 1, 4, 4, dtype=torch.uint8), 2, ["$5_bill$", r"\frac{"])
     assert contains_image(to_svg(figure))
+
+
+def test_letters_that_the_font_lacks_are_text_in_an_svg_and_nothing_is_printed():  # because a warning is an error
+    figure = image_grid(torch.zeros(2, 1, 1, 4, 4, dtype=torch.uint8), 2, ["猫", "dog"])
+    assert to_png(figure)
+    assert "猫" in to_svg(figure)

@@ -4,7 +4,7 @@ from networks import random_images, tiny_model
 from runs import CLASSES
 
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.checkpoints.trained import TrainedResNet
+from pixelbayes.checkpoints.trained import TrainedClassifier
 from pixelbayes.images.pixels import to_x
 from pixelbayes.images.preprocessing import Preprocessing
 from pixelbayes.models.resnet import ResNet, ResNetConfig
@@ -16,7 +16,7 @@ SHAPE = tiny_model().config.image_shape
 def classifier(seed, flip):
     torch.manual_seed(seed)
     network = ResNet(ResNetConfig(widths=(4,), blocks=(1,), num_classes=3, image_shape=SHAPE)).eval()
-    return TrainedResNet(
+    return TrainedClassifier(
         network=network,
         class_names=CLASSES,
         preprocessing=Preprocessing(image_shape=SHAPE),

@@ -163,12 +163,12 @@ def _is_divided(folders: list[AnyPath]) -> bool:
 
 
 def _unread_table(root: AnyPath, folders: list[AnyPath]) -> list[str]:
-    """A fault if a table beside a single folder of images has the labels, probably, in columns that are not known."""
+    """A fault if a table beside a single folder of images has the labels, probably."""
     if len(folders) != 1 or not (tables := tables_in(root)):
         return []
     return [
-        f"{tables[0]}: a table beside the only class folder {folders[0].name}, but it names no image in a known "
-        "column; call the columns path and label, or move the table away"
+        f"{tables[0]}: a table beside the only class folder {folders[0].name}; if it has the labels, call its columns "
+        f"path and label and name it, as --data csv:{tables[0]}; if not, move it away"
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelbayes.data import ImageData
-from pixelbayes.experiments.baseline import BaselineConfig, train_baseline
+from pixelbayes.experiments.baseline import TIMM, BaselineConfig, ClassifierArchitecture, train_baseline
 from pixelbayes.experiments.config import ExperimentConfig, RunConfig
 from pixelbayes.experiments.presets import PRESETS
 from pixelbayes.experiments.train import train
@@ -26,7 +26,7 @@ class Entry:
     """One row of the table.
 
     Args:
-        name: A fusion, a preset or "baseline".
+        name: A fusion, a preset, "baseline" or "timm:NAME".
         config: The config of its runs, apart from the seed.
     """
 
@@ -50,7 +50,8 @@ def make_entries(names: Sequence[str], base: ExperimentConfig) -> list[Entry]:
     """The entries of these names.
 
     A fusion replaces only the fusion of the base config. A preset provides model, augmentation and training, but not
-    data and budget. "baseline" is the dedicated classifier with the data, augmentation, budget and seed of the base.
+    data and budget. "baseline" is the dedicated classifier with the data, augmentation, budget and seed of the base,
+    "timm:NAME" one that is pre-trained.
 
     Raises:
         InputError: If a name is unknown, or occurs twice.
@@ -61,8 +62,9 @@ def make_entries(names: Sequence[str], base: ExperimentConfig) -> list[Entry]:
 
 
 def _config(name: str, base: ExperimentConfig) -> RunConfig:
-    if name == BASELINE:
-        config = BaselineConfig(data=base.data, augmentation=base.augmentation)
+    if name == BASELINE or name.startswith(TIMM):
+        model = ClassifierArchitecture() if name == BASELINE else ClassifierArchitecture(network=name)
+        config = BaselineConfig(data=base.data, augmentation=base.augmentation, model=model)
         return replace(config, training=replace(config.training, **_budget(base, config.training)))
     if name in PRESETS:
         preset = PRESETS[name]

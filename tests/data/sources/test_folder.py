@@ -138,11 +138,13 @@ def test_a_single_class_is_not_a_folder_around_the_data(tmp_path, picture):
 
 def test_a_table_beside_a_single_folder_of_images_is_not_ignored(tmp_path, picture):
     picture("images/0.png")
-    (tmp_path / "labels.csv").write_text("name,breed\n0,cat\n")
-    (fault,) = faults(DataConfig(source=str(tmp_path)))
-    assert fault.startswith(
-        f"{tmp_path}/labels.csv: a table beside the only class folder images, but it names no image"
-    )
+    for source, header in ((str(tmp_path), "name,breed"), (f"folder:{tmp_path}", "path,label")):
+        (tmp_path / "labels.csv").write_text(f"{header}\n0,cat\n")
+        (fault,) = faults(DataConfig(source=source))
+        assert fault == (
+            f"{tmp_path}/labels.csv: a table beside the only class folder images; if it has the labels, call its "
+            f"columns path and label and name it, as --data csv:{tmp_path}/labels.csv; if not, move it away"
+        )
 
 
 def test_class_names_determine_the_order_of_the_labels(tmp_path, class_folders):
