@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pixelbayes.data import UNKNOWN_LABEL, Split
 from pixelbayes.metrics.classification import Classification
-from pixelbayes.metrics.label_errors import LabelNoise
 from pixelbayes.metrics.near_duplicates import NearDuplicates
 
 FENCE = 1.5  # interquartile ranges above the upper quartile: Tukey (1977), Exploratory data analysis
@@ -85,8 +84,8 @@ class Audit:
         pool: The images.
         fold: int64 (N,), the fold of each image; its network was not trained on the image. `NO_FOLD` for an image
             without a label, and for the only image of a class, which no network can judge.
-        noise: How often labels are wrong, and how overconfident the networks are.
-        log_posterior: log p(c | x) at the temperature of `noise`, float64 (N, Y); NaN without a fold.
+        error_rate: Estimate of the fraction of labels that are wrong.
+        log_posterior: log p(label = c | x), float64 (N, Y), calibrated; NaN without a fold.
         p_wrong: Probability that the label is wrong, float64 (N,); NaN without a fold.
         margin: float64 (N,), in nats: log p(x | label) minus the best log p(x | c) of another class for a density, the
             difference of the logits for a dedicated classifier; NaN without a fold.
@@ -97,7 +96,7 @@ class Audit:
 
     pool: Pool
     fold: Tensor
-    noise: LabelNoise
+    error_rate: float
     log_posterior: Tensor
     p_wrong: Tensor
     margin: Tensor
@@ -116,19 +115,24 @@ class Audit:
         return Classification.of(predicted, self.pool.images.labels[self.judged], self.pool.class_names)
 
     @cached_property
+    def log_p_label(self) -> Tensor:
+        """log p(label | x) of each image, float64 (N,); NaN without a fold."""
+        return self.log_posterior.gather(1, self.pool.images.labels.clamp(min=0)[:, None])[:, 0]
+
+    @cached_property
     def mislabelled(self) -> list[Finding]:
-        """The images whose label is rather wrong than right, the surest first, each with the best other class."""
-        labels = self.pool.images.labels
-        others = self.log_posterior.scatter(1, labels.clamp(min=0)[:, None], -torch.inf).argmax(dim=1)
-        wrong = (self.p_wrong.nan_to_num(0) > 0.5).nonzero()[:, 0]
+        """The images whose label is rather wrong than right, the surest first, each with its most probable class."""
+        best = self.log_posterior.nan_to_num(-torch.inf).argmax(dim=1)
+        is_wrong = (self.p_wrong.nan_to_num(0) > 0.5) & (best != self.pool.images.labels)
+        wrong = is_wrong.nonzero()[:, 0]
         return [
             Finding(
                 image,
                 "relabel",
                 f"the label is wrong with a probability of {self.p_wrong[image]:.3f}",
-                new_label=int(others[image]),
+                new_label=int(best[image]),
             )
-            for image in wrong[self.p_wrong[wrong].argsort(descending=True, stable=True)].tolist()
+            for image in wrong[self.log_p_label[wrong].argsort(stable=True)].tolist()
         ]
 
     @cached_property
@@ -136,7 +140,7 @@ class Audit:
         """The near-duplicates to remove, so that one image of each group is left.
 
         The copy in test is kept, else that in validation, because these images are compared with other results. In one
-        split the image is kept whose label is the least likely wrong, and of equals the first.
+        split the image is kept whose label is the most probable, and of equals the first.
         """
         found = []
         for group in self.duplicates.groups:
@@ -150,7 +154,7 @@ class Audit:
         return found
 
     def _order_of_keeping(self, image: int) -> tuple[int, float, int]:
-        return KEEP_FIRST.index(self.pool.split[image]), float(self.p_wrong[image].nan_to_num(0)), image
+        return KEEP_FIRST.index(self.pool.split[image]), -float(self.log_p_label[image].nan_to_num(0)), image
 
     def _place(self, image: int) -> str:
         name, split = self.pool.images.names[image], self.pool.split[image]
@@ -186,8 +190,7 @@ class Audit:
             "accuracy": self.classification.as_dict()["accuracy"],
             "accuracy_interval": self.classification.as_dict()["accuracy_interval"],
             "mislabelled": len(self.mislabelled),
-            "label_error_rate": self.noise.rate,
-            "temperature": self.noise.temperature,
+            "label_error_rate": self.error_rate,
             "near_duplicates": len(self.copies),
             "near_duplicates_across_splits": sum(self._is_across(each) for each in self.copies),
             "out_of_place": len(self.out_of_place),

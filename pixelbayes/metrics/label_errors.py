@@ -1,74 +1,88 @@
-"""Label errors: how probable it is that the label of an image is wrong, given out-of-sample evidence for each class."""
+"""Label errors: how probable it is that the label of an image is wrong, given the out-of-sample posterior.
 
-import math
-from dataclasses import dataclass
+A label is the class of the image with probability 1 - r, else any other class. A classifier that is calibrated on such
+labels computes the posterior of the label, not of the class:
+
+    p(label = k | x) = (1 - r) q_k + r (1 - q_k) / (Y - 1),    q_k = p(class = k | x)
+
+This is the uniform case of Sukhbaatar et al. (2015), Training convolutional networks with noisy labels,
+https://arxiv.org/abs/1406.2080, section 3. The rate r comes from Northcutt, Jiang and Chuang (2021), Confident
+learning: estimating uncertainty in dataset labels, https://arxiv.org/abs/1911.00068.
+"""
 
 import torch
 from torch import Tensor
 
-from pixelbayes.inference.classifier import log_posterior
-from pixelbayes.metrics.temperature_scaling import LOG_BOUNDS, PRIOR_DEVIATION
 
-NOISE_PRIOR = 5  # the rate of label errors has the prior Beta(1, NOISE_PRIOR), which prefers few errors
-
-
-@dataclass(frozen=True)
-class LabelNoise:
-    """A model of labels that are sometimes wrong, and of evidence that is overconfident.
-
-    The class c of an image has the posterior q_c = softmax(evidence_c / T + log p(c)). With probability 1 - r the label
-    is the class, else any other class:
-
-        p(label = k | x) = (1 - r) q_k + r (1 - q_k) / (Y - 1)
-
-    This is the uniform case of Sukhbaatar et al. (2015), Training convolutional networks with noisy labels,
-    https://arxiv.org/abs/1406.2080, section 3.
+def class_thresholds(posterior: Tensor, labels: Tensor) -> Tensor:
+    """The mean confidence t_c in each class c, over the images with this label (Northcutt et al., Eq. 2).
 
     Args:
-        temperature: T.
-        rate: r, the fraction of labels that are wrong, 0 to (Y - 1) / Y.
-    """
-
-    temperature: float
-    rate: float
-
-    def log_label(self, log_q: Tensor, labels: Tensor) -> Tensor:
-        """log p(label | x), (N,), given log q, (N, Y), and labels, int64 (N,)."""
-        of_label = log_q.gather(1, labels[:, None])[:, 0].exp()
-        return ((1 - self.rate) * of_label + self.rate / (log_q.shape[1] - 1) * (1 - of_label)).log()
-
-    def p_wrong(self, log_q: Tensor, labels: Tensor) -> Tensor:
-        """P(class is not the label | x, label), float64 (N,), by Bayes' rule; arguments as for `log_label`."""
-        of_label = log_q.gather(1, labels[:, None])[:, 0]
-        right = math.log1p(-self.rate) + of_label - self.log_label(log_q, labels)
-        return -torch.expm1(right.clamp(max=0))
-
-
-def fit_label_noise(evidence: Tensor, log_prior: Tensor, labels: Tensor) -> LabelNoise:
-    """The most probable T and r. The prior of log T is N(0, log(100)^2), as in `fit_temperature`; r ~ Beta(1, 5).
-
-    Args:
-        evidence: log p(x | c), (N, Y), in nats, or logits, by networks that were not trained on the image; Y > 1.
-        log_prior: log p(c), (Y,); zeros for logits.
+        posterior: p(label = c | x), (N, Y), calibrated, by networks that were not trained on the image.
         labels: int64 (N,), 0 .. Y-1.
+
+    Returns:
+        float64 (Y,); infinite for a class without an image, which then no image can belong to.
     """
-    from scipy.optimize import minimize  # takes a second to import
+    posterior = posterior.double()
+    of_class = torch.nn.functional.one_hot(labels, posterior.shape[1]).double()  # (N, Y)
+    count = of_class.sum(dim=0)
+    return torch.where(count > 0, (of_class * posterior).sum(dim=0) / count.clamp(min=1), torch.inf)
 
-    evidence, most = evidence.double(), 1 - 1 / evidence.shape[1]
 
-    def noise(log_temperature: float, logit: float) -> LabelNoise:
-        return LabelNoise(math.exp(log_temperature), most / (1 + math.exp(-logit)))
+def confident_joint(posterior: Tensor, labels: Tensor) -> Tensor:
+    """Estimate of the number of images of each label that belong to each class (Northcutt et al., Eq. 1 and 3).
 
-    def loss(point: tuple[float, float]) -> float:
-        log_temperature, logit = max(LOG_BOUNDS[0], min(point[0], LOG_BOUNDS[1])), max(-30.0, min(point[1], 30.0))
-        model = noise(log_temperature, logit)
-        log_label = model.log_label(log_posterior(evidence, log_prior, model.temperature), labels)
-        prior = 0.5 * (point[0] / PRIOR_DEVIATION) ** 2 - (NOISE_PRIOR - 1) * math.log1p(-model.rate)
-        return float(-log_label.sum()) + prior
+    An image counts as one of class c if p(c | x) reaches the class's threshold t_c, and as one of the most probable
+    such class if there are several. Because each class has its own threshold, rare and difficult classes, of which the
+    classifier is less sure, do not lose their images. The counts of a label are scaled to all images with this label,
+    because not all of them reach a threshold.
 
-    starts = [(log_t, logit) for log_t in torch.linspace(*LOG_BOUNDS, 60).tolist() for logit in (-4.0, -2.0, 0.0)]
-    best = minimize(loss, min(starts, key=loss), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}).x
-    return noise(*map(float, best))
+    Args:
+        posterior: As in `class_thresholds`.
+        labels: Likewise.
+
+    Returns:
+        float64 (Y, Y); row: label, column: class.
+    """
+    posterior = posterior.double()
+    num_classes = posterior.shape[1]
+    confident = posterior >= class_thresholds(posterior, labels) - 1e-9  # rounding of the mean of equal numbers
+    counted = confident.any(dim=1)
+    best = torch.where(confident, posterior, -1.0).argmax(dim=1)
+    pair = labels[counted] * num_classes + best[counted]
+    joint = torch.bincount(pair, minlength=num_classes**2).view(num_classes, num_classes).double()
+    images = torch.bincount(labels, minlength=num_classes).double()
+    return joint * (images / joint.sum(dim=1).clamp(min=1))[:, None]
+
+
+def label_error_rate(posterior: Tensor, labels: Tensor) -> float:
+    """r: the fraction of images that `confident_joint` counts to another class than their label.
+
+    It is too large where classes look alike, because it takes a part of their confusion for label errors.
+
+    Args:
+        posterior: As in `class_thresholds`.
+        labels: Likewise, N at least 1.
+    """
+    joint = confident_joint(posterior, labels)
+    return float(1 - joint.trace() / joint.sum())
+
+
+def p_wrong(posterior: Tensor, labels: Tensor, rate: float) -> Tensor:
+    """P(class is not the label | x, label), float64 (N,): 1 - (1 - r) q_k / p(label = k | x), with q_k as above.
+
+    Where the posterior of the label is no more than chance gives, r / (Y - 1), the label is certainly wrong.
+
+    Args:
+        posterior: As in `class_thresholds`.
+        labels: Likewise.
+        rate: r, at least 0 and below (Y - 1) / Y, so that labels are better than chance.
+    """
+    of_label = posterior.double().gather(1, labels[:, None])[:, 0]
+    chance = rate / (posterior.shape[1] - 1)
+    q = ((of_label - chance) / (1 - rate - chance)).clamp(min=0)
+    return (1 - (1 - rate) * q / of_label.clamp(min=torch.finfo(torch.float64).tiny)).clamp(0, 1)
 
 
 def label_margin(scores: Tensor, labels: Tensor) -> Tensor:

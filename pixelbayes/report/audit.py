@@ -110,7 +110,7 @@ def _mislabelled_text(audit: Audit) -> str:
         return "No label is contradicted by the networks."
     return (
         "Images whose label is rather wrong than right, by Bayes' rule: from the evidence of a network that was not "
-        f"trained on the image, and a rate of wrong labels of {audit.noise.rate:.1%}, which was fitted to all labels."
+        f"trained on the image, and a rate of wrong labels of {audit.error_rate:.1%}, estimated from all images."
     )
 
 

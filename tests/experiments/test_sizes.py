@@ -4,10 +4,9 @@ import pytest
 from networks import tiny_model
 from runs import QUICK, tiny_images
 
-from pixelbayes.experiments.baseline import build_classifier
+from pixelbayes.experiments.baseline import ClassifierArchitecture, build_classifier
 from pixelbayes.experiments.sizes import network_size
 from pixelbayes.inference.scoring import bytes_of_row
-from pixelbayes.models.resnet import ResNetArchitecture
 
 
 def count(network):
@@ -23,6 +22,6 @@ def test_the_size_of_a_network_is_known_before_it_is_built(fusion):
 
 
 def test_the_size_of_a_classifier_is_known_before_it_is_built():
-    config = replace(QUICK, model=ResNetArchitecture(widths=(4, 6, 5), blocks=(3, 1, 2)))
+    config = replace(QUICK, model=ClassifierArchitecture(widths=(4, 6, 5), blocks=(3, 1, 2)))
     network = build_classifier(config, tiny_images())
     assert network_size(network.config).parameters == count(network)
