@@ -54,11 +54,7 @@ def occlusion_ratio(network: Classifier, x: Tensor, label: Tensor, other: Tensor
     height, width = x.shape[-2:]
     patch = min(patch, height, width)
 
-    def ratio(images: Tensor) -> Tensor:
-        logits: Tensor = network(images).double()
-        return (logits.gather(1, label[:, None]) - logits.gather(1, other[:, None]))[:, 0]
-
-    whole, mean = ratio(x), x.mean(dim=(2, 3), keepdim=True)
+    whole, mean = logit_difference(network, x, label, other), x.mean(dim=(2, 3), keepdim=True)
     total = x.new_zeros(len(x), height, width, dtype=torch.float64)
     covered = x.new_zeros(height, width, dtype=torch.float64)
     for top in range(height - patch + 1):
@@ -66,9 +62,17 @@ def occlusion_ratio(network: Classifier, x: Tensor, label: Tensor, other: Tensor
             rows, columns = slice(top, top + patch), slice(left, left + patch)
             occluded = x.clone()
             occluded[..., rows, columns] = mean
-            total[:, rows, columns] += (whole - ratio(occluded))[:, None, None] / patch**2
+            contribution = whole - logit_difference(network, occluded, label, other)  # (B,)
+            total[:, rows, columns] += contribution[:, None, None] / patch**2
             covered[rows, columns] += 1
     return total / covered
+
+
+@torch.no_grad()
+def logit_difference(network: Classifier, x: Tensor, label: Tensor, other: Tensor) -> Tensor:
+    """log p(label | x) - log p(other | x) of a dedicated classifier, float64 (B,); arguments as `occlusion_ratio`."""
+    logits: Tensor = network(x).double()
+    return (logits.gather(1, label[:, None]) - logits.gather(1, other[:, None]))[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,7 @@ class Explanation:
         label: The class that is explained.
         other: The class that it is contrasted with.
         probabilities: p(label | x) and p(other | x), among all classes.
+        total: The whole evidence, if it is not the sum over the pixels: `logit_difference` for a dedicated classifier.
     """
 
     pixels: Tensor
@@ -89,11 +94,12 @@ class Explanation:
     label: int
     other: int
     probabilities: tuple[float, float]
+    total: float | None = None
 
     @property
     def nats(self) -> float:
-        """The sum over the pixels: log p(x | label) - log p(x | other) of a density; for a classifier not exactly."""
-        return float(self.ratio.sum())
+        """log p(x | label) - log p(x | other) of a density, the difference of the logits of a dedicated classifier."""
+        return float(self.ratio.sum()) if self.total is None else self.total
 
 
 def contrast_classes(log_posterior: Tensor, labels: Tensor | None = None) -> list[tuple[int, int]]:
@@ -137,20 +143,21 @@ def explain(
             "expected as many of each"
         )
     levels, device = trained.image_shape.levels, trained.device
+    dtype = next(trained.network.parameters()).dtype
     pairs = torch.tensor(classes).reshape(-1, 2)
 
-    def ratios_of(x: Tensor, label: Tensor, other: Tensor) -> Tensor:
+    ratios: list[Tensor] = []
+    totals: list[float | None] = []
+    for images, labels in zip(pixels.split(batch_size), pairs.split(batch_size), strict=True):
+        x, (label, other) = to_x(images.to(device), levels, dtype), labels.to(device).unbind(1)
         if isinstance(trained, TrainedPixelCNN):
-            return log_likelihood_ratio(trained.network, x, label, other)
-        return occlusion_ratio(trained.network, x, label, other)
-
-    ratios = [
-        ratio
-        for images, labels in zip(pixels.split(batch_size), pairs.split(batch_size), strict=True)
-        for ratio in ratios_of(to_x(images.to(device), levels), *labels.to(device).unbind(1)).cpu()
-    ]
+            ratios += log_likelihood_ratio(trained.network, x, label, other).cpu()
+            totals += [None] * len(x)
+        else:
+            ratios += occlusion_ratio(trained.network, x, label, other).cpu()
+            totals += logit_difference(trained.network, x, label, other).tolist()
     probabilities = log_posterior.double().exp().gather(1, pairs).tolist()
     return [
-        Explanation(image, ratio, label, other, (p, q))
-        for image, ratio, (label, other), (p, q) in zip(pixels, ratios, classes, probabilities, strict=True)
+        Explanation(image, ratio, *pair, (p, q), total)
+        for image, ratio, pair, (p, q), total in zip(pixels, ratios, classes, probabilities, totals, strict=True)
     ]

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from measured import trained_pixelcnn
+from measured import random_split, trained_pixelcnn, trained_resnet
 from networks import random_images, random_x, randomised, tiny_model
 
 from pixelbayes.evaluation.explanation import contrast_classes, explain, log_likelihood_ratio, occlusion_ratio
@@ -81,3 +81,11 @@ def test_occlusion_spreads_what_one_pixel_decides_over_the_patches_that_contain_
     assert not ratio[:, :2].any()
     assert not ratio[:, 5:].any()
     torch.testing.assert_close(-ratio, occlusion_ratio(network, x, torch.tensor([0]), torch.tensor([1]), patch=2)[0])
+
+
+def test_the_total_of_a_classifier_is_the_difference_of_its_logits():
+    trained, split = trained_resnet(), random_split(0, 1, 2)
+    (found, *_) = explain(trained, split.pixels, LOG_POSTERIOR, [(0, 1), (1, 2), (2, 0)])
+    logits = trained.network(to_x(split.pixels, trained.image_shape.levels, torch.float64)).detach()
+    assert found.nats == pytest.approx(float(logits[0, 0] - logits[0, 1]))
+    assert found.ratio.shape == split.pixels.shape[2:]
