@@ -20,6 +20,7 @@ from pixelbayes.data.summary import summarise, summary_table
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.plots import augmentations
 from pixelbayes.training import OptimizationConfig, TrainingConfig
+from pixelbayes.training.optimization import early_ending
 from pixelbayes.utils.config_diff import config_differences, flatten
 from pixelbayes.utils.devices import is_first_process, pick_device
 from pixelbayes.utils.errors import InputError
@@ -31,7 +32,12 @@ MAY_CHANGE = ("training.devices", "training.device", "data.source")
 
 
 def start_run(
-    config: RunConfig, run: Path, *, resume: bool, eval_split: str, data: ImageData | None = None
+    config: RunConfig,
+    run: Path,
+    *,
+    resume: bool,
+    eval_split: str,
+    data: ImageData | None = None,
 ) -> ImageData:
     """Loads the data and makes the folder the run of this config.
 
@@ -137,12 +143,14 @@ def check_folder(out: Path) -> None:
 
 def run_facts(trained: Trained, config: RunConfig, history: Sequence[Mapping[str, float]]) -> dict[str, str]:
     """Facts about a finished run for its report."""
+    ending = early_ending(config.training, history)
     return {
         "device": str(trained.device),
         "threads": str(torch.get_num_threads()),
         "precision": config.training.precision,
         "seed": str(config.seed),
         "selected": f"epoch {trained.provenance.epoch} of {len(history)}, by {config.training.monitor}",
+        **({"training ended": ending} if ending else {}),
         "training time": f"{sum(row['seconds'] for row in history):.0f} s",
     }
 

@@ -125,7 +125,7 @@ def dry_run(config: ExperimentConfig, budget: Budget | None = None) -> tuple[Exp
     Returns:
         The config with everything that is decided by measurement; and size, time and memory, as text for people.
     """
-    from pixelbayes.training.estimate import describe, estimate
+    from pixelbayes.training.estimate import at_most, describe, estimate
 
     data = load_data(config.data)
     config = _measured(config, data, budget)
@@ -139,7 +139,7 @@ def dry_run(config: ExperimentConfig, budget: Budget | None = None) -> tuple[Exp
         before = of_teacher.training_seconds(own.training) + of_teacher.finishing_seconds()
         rows["teacher"] = f"{before / 60:.0f} minutes: {own.training.epochs} epochs, first"
         seconds += before
-    rows["in all"] = f"{seconds / 60:.0f} minutes, with the results"
+    rows["in all"] = f"{at_most(config.training)}{seconds / 60:.0f} minutes, with the results"
     return config, rows
 
 
@@ -152,8 +152,9 @@ def _planned(config: ExperimentConfig, run: Path, data: ImageData, budget: Budge
         fields = flatten(planned.as_plain())
         changed = config_differences(config.as_plain(), planned.as_plain())
         chosen = ", ".join(f"{name} {_as_text(fields[name])}" for name in changed)
+        or_earlier = ", or earlier by patience" if config.training.patience else ""
         Console(stderr=True).print(
-            f"to end within {budget.seconds / 60:.3g} minutes: {chosen}", highlight=False, soft_wrap=True
+            f"to end within {budget.seconds / 60:.3g} minutes{or_earlier}: {chosen}", highlight=False, soft_wrap=True
         )
     return planned
 

@@ -117,9 +117,14 @@ def describe(module: NetworkModule[Any, Any], cost: Cost) -> dict[str, str]:
         "device": f"{f'{module.devices} x ' * (module.devices > 1)}{device}, {torch.get_num_threads()} threads",
         "step": f"{step:.0f} ms for {cost.images_per_step} images",
         "epoch": f"{last:.0f} s: {cost.steps} steps and validation, without sample grids",
-        "run": f"{cost.training_seconds(config) / 60:.0f} minutes: {config.epochs} epochs{more}",
+        "run": f"{at_most(config)}{cost.training_seconds(config) / 60:.0f} minutes: {config.epochs} epochs{more}",
         "memory": f"{cost.memory / 2**30:.2f} GiB at most, including the images",
     }
+
+
+def at_most(config: OptimizationConfig) -> str:
+    """What to say before the time of a run, which patience may end early."""
+    return "at most " if config.patience else ""
 
 
 @torch.no_grad()
