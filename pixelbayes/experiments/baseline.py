@@ -14,10 +14,11 @@ import torch
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
+from pixelbayes.evaluation.history import Row
 from pixelbayes.evaluation.measure import measure
 from pixelbayes.experiments.claim import augmented_examples, checked_data, command_line, run_facts, start_run
 from pixelbayes.experiments.config import RunConfig
-from pixelbayes.experiments.plan import adopt, settle
+from pixelbayes.experiments.plan import adopt, find_learning_rate, settle
 from pixelbayes.models.resnet import ResNet, ResNetArchitecture, ResNetConfig
 from pixelbayes.report.results import write_results
 from pixelbayes.training import ClassifierTrainingConfig
@@ -79,16 +80,20 @@ def train_baseline(
         The metrics, as in metrics.json.
 
     Raises:
-        InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run.
+        InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run; or
+            if no learning rate is found.
         DivergedError: If the loss or the gradient norm is not finite.
         InterruptedRunError: If the run was asked to stop; it can be resumed.
     """
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
     data = checked_data(config, run, eval_split, data)
-    is_started = RunFolder(run).config.is_file()
-    config = adopt(config, run) if is_started else settle(config, partial(classifier_module, data=data))
-    start_run(config, run, resume=resume, eval_split=eval_split, data=data)
+    make_module, rates = partial(classifier_module, data=data), list[Row]()
+    if RunFolder(run).config.is_file():
+        config = adopt(config, run)
+    else:
+        config, rates = find_learning_rate(settle(config, make_module), make_module)
+    start_run(config, run, resume=resume, eval_split=eval_split, data=data, range_test=rates)
     module = classifier_module(config, data)
     history = fit(module, run, Provenance(command=command_line(), config=config.as_plain()))
     trained = checkpoint.load_classifier(run, pick_device(config.training.device))

@@ -17,6 +17,7 @@ from rich.console import Console
 from pixelbayes.checkpoints.trained import Trained
 from pixelbayes.data import AugmentationConfig, ImageData, load_data
 from pixelbayes.data.summary import summarise, summary_table
+from pixelbayes.evaluation.history import Row, write_history
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.plots import augmentations
 from pixelbayes.training import OptimizationConfig, TrainingConfig
@@ -38,6 +39,7 @@ def start_run(
     resume: bool,
     eval_split: str,
     data: ImageData | None = None,
+    range_test: Sequence[Row] = (),
 ) -> ImageData:
     """Loads the data and makes the folder the run of this config.
 
@@ -47,6 +49,7 @@ def start_run(
         resume: Whether the folder may hold the same run already.
         eval_split: The split to measure at the end.
         data: The data of the config, if they are loaded already.
+        range_test: The loss at each learning rate that was tried to find that of the config; empty if none was.
 
     Returns:
         The data.
@@ -58,6 +61,8 @@ def start_run(
     summary = {"fingerprint": data.fingerprint(), **summarise(data)}
     if is_first_process():
         claim(RunFolder(run), config, summary, resume)
+        if range_test:
+            write_history(range_test, RunFolder(run).range_test)
         Console(stderr=True).print(summary_table(summary))
     return data
 

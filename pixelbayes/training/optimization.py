@@ -36,6 +36,9 @@ class OptimizationConfig:
     """optimizer; adamw allows weight_decay; muon orthogonalises the updates of convolutions and uses adamw elsewhere"""
     learning_rate: float = 1e-3
     """peak learning rate, above 0"""
+    find_learning_rate: bool = False
+    """find learning_rate before the run by a range test, 100 steps with rates from a hundredth of learning_rate to a
+    hundred times it; muon_learning_rate keeps its proportion; the run's config has the rates that were found"""
     weight_decay: float = 0.0
     """decoupled weight decay of adamw, also of what muon leaves to it, at least 0"""
     muon_learning_rate: float = 0.02

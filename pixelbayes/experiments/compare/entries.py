@@ -19,7 +19,7 @@ BASELINE = "baseline"  # the name of the dedicated classifier
 
 # the fields that the comparison decides for every entry
 BUDGET = (
-    *("epochs", "max_seconds", "patience"),
+    *("epochs", "max_seconds", "patience", "find_learning_rate"),
     *("device", "precision", "logger", "sample_every", "samples_per_class"),
 )
 
