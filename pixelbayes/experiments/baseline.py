@@ -14,10 +14,11 @@ from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.checkpoints.trained import Classifier
 from pixelbayes.data import AugmentationConfig, DataConfig, ImageData
+from pixelbayes.evaluation.history import Row
 from pixelbayes.evaluation.measure import measure
 from pixelbayes.experiments.claim import augmented_examples, checked_data, command_line, run_facts, start_run
 from pixelbayes.experiments.config import RunConfig
-from pixelbayes.experiments.plan import adopt, settle
+from pixelbayes.experiments.plan import adopt, find_learning_rate, settle
 from pixelbayes.experiments.sizes import check_fits
 from pixelbayes.models.pretrained import pretrained_network
 from pixelbayes.models.resnet import ResNet, ResNetArchitecture, ResNetConfig
@@ -128,19 +129,22 @@ def train_baseline(
         The metrics, as in metrics.json.
 
     Raises:
-        InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run.
+        InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run; or
+            if no learning rate is found.
         DivergedError: If the loss or the gradient norm is not finite.
         InterruptedRunError: If the run was asked to stop; it can be resumed.
     """
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
     data = checked_data(config, run, eval_split, data)
-    folder = RunFolder(run)
-    is_started = folder.config.is_file()
-    untrained = partial(classifier_module, data=data, pretrained=False)
-    config = adopt(config, run) if is_started else settle(config, untrained)
+    folder, rates = RunFolder(run), list[Row]()
+    if folder.config.is_file():
+        config = adopt(config, run)
+    else:
+        settled = settle(config, partial(classifier_module, data=data, pretrained=False))
+        config, rates = find_learning_rate(settled, partial(classifier_module, data=data))
     module = classifier_module(config, data, pretrained=not folder.resume.is_file())
-    start_run(config, run, resume=resume, eval_split=eval_split, data=data)
+    start_run(config, run, resume=resume, eval_split=eval_split, data=data, range_test=rates)
     history = fit(module, run, Provenance(command=command_line(), config=config.as_plain()))
     trained = checkpoint.load_classifier(run, pick_device(config.training.device))
 

@@ -89,7 +89,8 @@ class Budget:
         if "model.num_filters" not in self.fixed and width != config.model.num_filters:
             config = with_fields(config, {"model.num_filters": width})
             cost = estimate(make_module(config))
-        available -= time.monotonic() - started + cost.finishing_seconds(config.model.views)
+        available -= time.monotonic() - started
+        available -= cost.range_test_seconds(config.training) + cost.finishing_seconds(config.model.views)
         return self._fit_epochs(config, cost, available)
 
     def _fit_teacher(self, config: ExperimentConfig, data: ImageData) -> tuple[ExperimentConfig, float]:

@@ -16,9 +16,11 @@ from pixelbayes.checkpoints.trained import Trained
 from pixelbayes.data import AugmentationConfig, ImageData, load_data
 from pixelbayes.data.listing import shown
 from pixelbayes.data.summary import summarise, summary_table
+from pixelbayes.evaluation.history import Row, write_history
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.plots import augmentations
 from pixelbayes.training import OptimizationConfig, TrainingConfig
+from pixelbayes.training.optimization import early_ending
 from pixelbayes.utils.config_diff import config_differences, flatten
 from pixelbayes.utils.console import make_console
 from pixelbayes.utils.devices import is_first_process, pick_device
@@ -31,7 +33,13 @@ MAY_CHANGE = ("training.devices", "training.device", "training.logger", "data.so
 
 
 def start_run(
-    config: RunConfig, run: Path, *, resume: bool, eval_split: str, data: ImageData | None = None
+    config: RunConfig,
+    run: Path,
+    *,
+    resume: bool,
+    eval_split: str,
+    data: ImageData | None = None,
+    range_test: Sequence[Row] = (),
 ) -> ImageData:
     """Loads the data and makes the folder the run of this config.
 
@@ -41,6 +49,7 @@ def start_run(
         resume: Whether the folder may hold the same run already.
         eval_split: The split to measure at the end.
         data: The data of the config, if they are loaded already.
+        range_test: The loss at each learning rate that was tried to find that of the config; empty if none was.
 
     Returns:
         The data.
@@ -52,6 +61,8 @@ def start_run(
     summary = {"fingerprint": data.fingerprint(), **summarise(data)}
     if is_first_process():
         claim(RunFolder(run), config, summary, resume)
+        if range_test:
+            write_history(range_test, RunFolder(run).range_test)
         make_console(stderr=True).print(summary_table(summary))
     return data
 
@@ -160,12 +171,14 @@ def check_folder(out: Path) -> None:
 
 def run_facts(trained: Trained, config: RunConfig, history: Sequence[Mapping[str, float]]) -> dict[str, str]:
     """Facts about a finished run for its report."""
+    ending = early_ending(config.training, history)
     return {
         "device": str(trained.device),
         "threads": str(torch.get_num_threads()),
         "precision": config.training.precision,
         "seed": str(config.seed),
         "selected": f"epoch {trained.provenance.epoch} of {len(history)}, by {config.training.monitor}",
+        **({"training ended": ending} if ending else {}),
         "training time": f"{sum(row['seconds'] for row in history):.0f} s",
     }
 

@@ -1,4 +1,4 @@
-"""What a config leaves open, decided by measuring this machine: precision and compilation."""
+"""What a config leaves open, decided by measurement before the run: precision, compilation and the learning rate."""
 
 import dataclasses
 import time
@@ -10,10 +10,13 @@ import torch
 import yaml
 from torch.nn.functional import conv2d
 
+from pixelbayes.evaluation.history import Row
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.training.launch import is_launched
 from pixelbayes.utils.config_diff import flatten
+from pixelbayes.utils.console import make_console
 from pixelbayes.utils.devices import pick_device
+from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.run_folder import RunFolder
 
 if TYPE_CHECKING:  # these modules import Lightning, which takes seconds
@@ -23,6 +26,9 @@ if TYPE_CHECKING:  # these modules import Lightning, which takes seconds
 STEPS_WORTH_MEASURING = 1000  # in a shorter run measuring takes longer than it saves
 SECONDS_WORTH_COMPILING = 3600.0
 OPEN = (None, "auto")  # values of `training.precision` and `training.compile` that leave the choice to a measurement
+
+FOUND = ("training.learning_rate", "training.muon_learning_rate", "training.find_learning_rate")
+"""The fields that `find_learning_rate` decides."""
 
 C = TypeVar("C", bound=RunConfig)
 MakeModule = Callable[[C], "NetworkModule[Any, Any]"]
@@ -66,9 +72,44 @@ def adopt(config: C, run: Path, names: Collection[str] = ()) -> C:
         names: Fields, by dotted name, that the run has decided too.
     """
     before = flatten(yaml.safe_load(RunFolder(run).config.read_text(encoding="utf-8")))
+    if config.training.find_learning_rate:
+        names = (*names, *FOUND)
     config = with_fields(config, {name: before[name] for name in names if name in before})
     found = {name: before.get(f"training.{name}") for name in ("precision", "compile")}
     return _decided(config, **{name: value for name, value in found.items() if value is not None})
+
+
+def find_learning_rate(config: C, make_module: MakeModule[C]) -> tuple[C, list[Row]]:
+    """A config with the learning rate that a range test finds, if it asks for one; and the loss at each rate tried.
+
+    Args:
+        config: The config, with a definite precision.
+        make_module: Makes what the config trains.
+
+    Raises:
+        InputError: If the test finds no rate, or the processes of the run were started by `torchrun`.
+    """
+    training = config.training
+    if not training.find_learning_rate:
+        return config, []
+    if is_launched():
+        raise InputError(
+            "find_learning_rate is true, which torchrun cannot do; find a rate with a run of one epoch on one device, "
+            "and give it as learning_rate"
+        )
+    from pixelbayes.training.range_test import range_test
+
+    factor, rows = range_test(make_module(config))
+    rates = {name: getattr(training, name) for name in ("learning_rate", "muon_learning_rate")}
+    if training.optimizer != "muon":
+        del rates["muon_learning_rate"]
+    found = {name: float(f"{rate * factor:.2g}") for name, rate in rates.items()}  # a test is no more exact than that
+    said = " and ".join(f"{name} {rate:g}" for name, rate in found.items())
+    make_console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"found {said} in a range test of {len(rows)} steps"
+    )
+    decided = {f"training.{name}": value for name, value in (found | {"find_learning_rate": False}).items()}
+    return with_fields(config, decided), rows
 
 
 def fastest(config: C, make_module: MakeModule[C], length: float | None = None) -> "tuple[C, Cost]":

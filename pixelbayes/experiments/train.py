@@ -10,6 +10,7 @@ from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.checkpoints.trained import TrainedPixelCNN
 from pixelbayes.data import ImageData, load_data
+from pixelbayes.evaluation.history import Row
 from pixelbayes.evaluation.measure import DEFAULT_SCORING, calibrate
 from pixelbayes.experiments.baseline import classifier_module
 from pixelbayes.experiments.budget import DECIDED, Budget
@@ -17,7 +18,7 @@ from pixelbayes.experiments.claim import augmented_examples, checked_data, comma
 from pixelbayes.experiments.config import ExperimentConfig, training_module
 from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluation_folder
 from pixelbayes.experiments.measure import measure_split
-from pixelbayes.experiments.plan import adopt, settle
+from pixelbayes.experiments.plan import adopt, find_learning_rate, settle
 from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
 from pixelbayes.experiments.sizes import check_samples_fit
 from pixelbayes.experiments.teacher import AUTO, make_teacher, teacher_config, untrained_teacher
@@ -33,6 +34,7 @@ from pixelbayes.utils.randomness import permutation
 from pixelbayes.utils.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from pixelbayes.training.module import TrainingModule
     from pixelbayes.training.sample_quality import QualityCheck
 
 MASKS = 4  # masks per view for networks trained with context dropout; more did not help
@@ -71,22 +73,22 @@ def train(
 
     Raises:
         InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run; or if
-            nothing fits into the budget.
+            nothing fits into the budget, or no learning rate is found.
         DivergedError: If the loss or the gradient norm is not finite.
         InterruptedRunError: If the run was asked to stop; it can be resumed.
     """
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
-    data = checked_data(config, run, eval_split, data)
-    check_samples_fit(data.preprocessing.image_shape, samples, len(data.class_names))
-    config = _planned(config, run, data, budget)
     if config.training.devices > 1:
         check_main()
+    data = checked_data(config, run, eval_split, data)
+    check_samples_fit(data.preprocessing.image_shape, samples, len(data.class_names))
+    config, rates = _planned(config, run, data, budget)
     evaluation = EvaluationConfig(
         samples=SamplingConfig(count=samples, seed=config.seed) if samples else None,
         features=FeatureConfig(features=config.training.fid_features),
     )
-    start_run(config, run, resume=resume, eval_split=eval_split, data=data)
+    start_run(config, run, resume=resume, eval_split=eval_split, data=data, range_test=rates)
     module = training_module(config, data, make_teacher(config, run, data))
     provenance = Provenance(
         command=command_line(), config=config.as_plain(), without_labels=learns_without_labels(config, data)
@@ -129,37 +131,44 @@ def dry_run(config: ExperimentConfig, budget: Budget | None = None) -> tuple[Exp
     Returns:
         The config with everything that is decided by measurement; and size, time and memory, as text for people.
     """
-    from pixelbayes.training.estimate import describe, estimate
+    from pixelbayes.training.estimate import at_most, describe, estimate
 
     data = load_data(config.data)
     config = _measured(config, data, budget)
-    module = training_module(config, data, untrained_teacher(config, data))
+    module = _untrained_module(config, data)
     cost = estimate(module)
     rows = describe(module, cost)
-    seconds = cost.training_seconds(config.training) + cost.finishing_seconds(config.model.views)
+    seconds = cost.range_test_seconds(config.training) + cost.training_seconds(config.training)
+    seconds += cost.finishing_seconds(config.model.views)
     if AUTO in config.training.teacher:
         own = teacher_config(config)
         of_teacher = estimate(classifier_module(own, data))
         before = of_teacher.training_seconds(own.training) + of_teacher.finishing_seconds()
         rows["teacher"] = f"{before / 60:.0f} minutes: {own.training.epochs} epochs, first"
         seconds += before
-    rows["in all"] = f"{seconds / 60:.0f} minutes, with the results"
+    rows["in all"] = f"{at_most(config.training)}{seconds / 60:.0f} minutes, with the results"
     return config, rows
 
 
-def _planned(config: ExperimentConfig, run: Path, data: ImageData, budget: Budget | None) -> ExperimentConfig:
-    """The config with everything that is decided by measurement; a run that was started keeps what was decided."""
+def _planned(
+    config: ExperimentConfig, run: Path, data: ImageData, budget: Budget | None
+) -> tuple[ExperimentConfig, list[Row]]:
+    """The config with everything that is decided before a run, and its range test as of `find_learning_rate`.
+
+    A run that was started keeps what was decided.
+    """
     if RunFolder(run).config.is_file():
-        return adopt(config, run, DECIDED if budget else ())
+        return adopt(config, run, DECIDED if budget else ()), []
     planned = _measured(config, data, budget)
     if budget and is_first_process():
         fields = flatten(planned.as_plain())
         changed = config_differences(config.as_plain(), planned.as_plain())
         chosen = ", ".join(f"{name} {_as_text(fields[name])}" for name in changed)
+        or_earlier = ", or earlier by patience" if config.training.patience else ""
         make_console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"to end within {budget.seconds / 60:.3g} minutes: {chosen}"
+            f"to end within {budget.seconds / 60:.3g} minutes{or_earlier}: {chosen}"
         )
-    return planned
+    return find_learning_rate(planned, partial(_untrained_module, data=data))
 
 
 def learns_without_labels(config: ExperimentConfig, data: ImageData) -> bool:
@@ -179,6 +188,11 @@ def _measured(config: ExperimentConfig, data: ImageData, budget: Budget | None) 
     if budget:
         return budget.fit(config, data)
     return settle(config, partial(training_module, data=data, teacher=untrained_teacher(config, data)))
+
+
+def _untrained_module(config: ExperimentConfig, data: ImageData) -> "TrainingModule":
+    """What a config trains; a teacher that is to be trained first has its initial weights."""
+    return training_module(config, data, untrained_teacher(config, data))
 
 
 def _calibrated(run: Path, trained: TrainedPixelCNN, data: ImageData, config: ExperimentConfig) -> TrainedPixelCNN:

@@ -11,6 +11,7 @@ from pixelbayes.plots.overlay import overlaid_curves
 from pixelbayes.plots.overview import Overview, select_examples
 from pixelbayes.plots.posteriors import posteriors
 from pixelbayes.plots.quality import quality_curves
+from pixelbayes.plots.range_test import range_test
 from pixelbayes.plots.registry import PLOTS, Plot, plots_of
 from pixelbayes.plots.reliability import reliability
 from pixelbayes.plots.risk_coverage import risk_coverage
@@ -32,6 +33,7 @@ __all__ = [
     "plots_of",
     "posteriors",
     "quality_curves",
+    "range_test",
     "reliability",
     "risk_coverage",
     "save_figure",

@@ -19,12 +19,14 @@ class Overview:
         measurement: Their measurement on a split.
         samples: Samples of each class, uint8 (Y, n, C, H, W); None if there are none.
         history: The training history; empty if it is not known.
+        range_test: The loss at each learning rate that was tried before training; empty if none was.
     """
 
     trained: Trained
     measurement: Measurement
     samples: Tensor | None = None
     history: History = ()
+    range_test: History = ()
 
 
 def select_examples(measurement: Measurement, count: int = 8) -> list[int]:

@@ -27,6 +27,7 @@ from pixelbayes.plots.grid import image_grid
 from pixelbayes.plots.overview import Overview, select_examples
 from pixelbayes.plots.posteriors import posteriors
 from pixelbayes.plots.quality import PANELS, quality_curves
+from pixelbayes.plots.range_test import range_test
 from pixelbayes.plots.reliability import reliability
 from pixelbayes.plots.risk_coverage import risk_coverage
 
@@ -57,6 +58,12 @@ def _curves(history: History, best_epoch: int | None) -> Figure | None:
 
 def _quality(history: History, best_epoch: int | None) -> Figure | None:
     return quality_curves(history) if was_measured(history, PANELS.values()) else None
+
+
+def _range_test(overview: Overview) -> Figure | None:
+    if not overview.range_test:
+        return None
+    return range_test(overview.range_test, overview.trained.provenance.config["training"]["learning_rate"])
 
 
 def _samples(overview: Overview) -> Figure | None:
@@ -127,6 +134,13 @@ PLOTS = {
         description="Line plots by epoch of the metrics on training and validation images, and of the learning rate.",
         caption="Metrics by epoch. The dashed line, if any, marks the epoch whose weights were selected.",
         draw_history=_curves,
+    ),
+    "range_test": Plot(
+        section="Training",
+        description="Line plot of the loss by learning rate, with a mark at the rate that was found.",
+        caption="The range test before training: the learning rate grew from step to step. The rate that was found is "
+        "where the running mean of the loss fell most steeply.",
+        draw=_range_test,
     ),
     "samples": Plot(
         section="Samples",

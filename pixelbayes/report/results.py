@@ -78,7 +78,13 @@ def write_results(
     about = {"description": trained.description, "command": command, "facts": {**facts, **versions}}
     write_text(run.about, json.dumps(about, indent=2) + "\n")
     _remove_figures(run)
-    overview = Overview(trained=trained, measurement=measurement, samples=samples, history=read_history(run.history))
+    overview = Overview(
+        trained=trained,
+        measurement=measurement,
+        samples=samples,
+        history=read_history(run.history),
+        range_test=read_history(run.range_test),
+    )
     for name, figure in {**plots_of(overview), **plots}.items():
         if figure is not None:
             for suffix in FIGURE_FORMATS:

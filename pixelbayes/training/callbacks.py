@@ -4,10 +4,8 @@ import io
 import math
 import shlex
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -15,7 +13,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
@@ -25,7 +23,9 @@ from pixelbayes.evaluation.history import best_row, write_history
 from pixelbayes.inference import SamplingConfig, sample_classes
 from pixelbayes.plots import image_grid, save_figure
 from pixelbayes.training.module import NetworkModule, TrainingModule
+from pixelbayes.training.optimization import is_time_up
 from pixelbayes.training.sample_quality import QualityCheck
+from pixelbayes.training.signals import handling_signals, in_main_thread
 from pixelbayes.utils.errors import InterruptedRunError
 from pixelbayes.utils.files import replacing
 from pixelbayes.utils.run_folder import RunFolder
@@ -47,6 +47,9 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
         self.epoch_start = 0.0  # on the monotonic clock; time between two parts of a resumed run does not count
         self.images, self.training_seconds = 0, 0.0  # of this epoch, since the run last started
+
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._stop_if_time_is_up(trainer, module)  # a run that has ended does not go on
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.epoch_start += time.monotonic()
@@ -81,9 +84,11 @@ class History(Callback):
         self.epoch_start, self.images, self.training_seconds = now, 0, 0.0
         if trainer.is_global_zero:
             write_history(self.rows, self.folder.history)
-        limit = module.config.max_seconds
-        if limit and sum(row["seconds"] for row in self.rows) > limit:
-            trainer.should_stop = True
+        self._stop_if_time_is_up(trainer, module)
+
+    def _stop_if_time_is_up(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, NetworkModule)
+        trainer.should_stop |= is_time_up(module.config, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": time.monotonic() - self.epoch_start}
@@ -110,12 +115,40 @@ class SampleGrids(Callback):
             save_figure(figure, self.folder.samples / f"epoch-{epoch:04d}.png")
 
 
-class CheckpointCallback(Callback):
+class Patience(EarlyStopping):
+    """Stops training when the best epoch is `patience` epochs old. The counter is part of the training state.
+
+    What is monitored is the number of the best epoch, as `best_row` selects it. So an improvement is the same here, for
+    the saved weights and in the report. The epochs before the last phase of training do not count, because that phase
+    has another loss.
+
+    Args:
+        history: The history; it must come before this callback.
+        patience: Number of epochs, at least 1.
+    """
+
+    def __init__(self, history: History, patience: int):
+        super().__init__("best_epoch", mode="max", patience=patience, check_on_train_epoch_end=True)
+        self.history = history
+
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        trainer.should_stop |= self.wait_count >= self.patience  # a run that has ended does not go on
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, NetworkModule)
+        rows, config = self.history.rows, module.config
+        best = best_row(rows, config.monitor, module.metric)["epoch"]
+        uncounted = min(rows[-1]["epoch"], sum(config.phase_epochs[:-1]))
+        module.log(self.monitor, max(best, uncounted), logger=False, reduce_fx="max", sync_dist=True)
+        super().on_train_epoch_end(trainer, module)
+
+
+class CheckpointCallback(Checkpoint):
     """Saves the best and the last weights and the training state, and stops the run on a signal.
 
     A run is saved and stopped after a step. After the last step of an epoch it is saved and stopped at the end of the
-    epoch, because Lightning skips the validation when it resumes between the two. This callback must come after every
-    callback that has a state.
+    epoch, because Lightning skips the validation when it resumes between the two. As a `Checkpoint` this callback comes
+    after all others, whose states it saves.
 
     Args:
         folder: The run folder.
@@ -132,22 +165,13 @@ class CheckpointCallback(Callback):
         self.saved_at = time.monotonic()
         self.stop_signal: int | None = None
 
-    @contextmanager
-    def handling_signals(self) -> Iterator[None]:
+    def handling_signals(self) -> AbstractContextManager[None]:
         """Inside the block, SIGINT (Ctrl-C) and SIGTERM request the run to stop."""
-        if not _in_main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return handling_signals(self._request_stop)
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.saved_at = time.monotonic()
-        if _in_main_thread():
+        if in_main_thread():
             signal.signal(signal.SIGTERM, self._request_stop)  # replaces Lightning's, which stops without saving
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
@@ -211,8 +235,3 @@ def without_nan(metrics: dict[str, float]) -> dict[str, float]:
 def _in_any_process(trainer: L.Trainer, decision: bool) -> bool:
     """Whether the decision is true in any process, because all of them save and stop together."""
     return trainer.strategy.reduce_boolean_decision(decision, all=False) if trainer.world_size > 1 else decision
-
-
-def _in_main_thread() -> bool:
-    """Only the main thread can handle signals."""
-    return threading.current_thread() is threading.main_thread()

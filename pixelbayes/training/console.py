@@ -10,13 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pixelbayes.evaluation.history import best_row
 from pixelbayes.training.callbacks import History
 from pixelbayes.training.module import NetworkModule
+from pixelbayes.training.optimization import early_ending
 from pixelbayes.utils.console import make_console
 
 METRIC_NAMES = {"bits_per_dim": "bits per dimension", "cross_entropy": "cross-entropy"}
 
 
 class ProgressReport(Callback):
-    """Prints one line per epoch and, on a terminal, shows a progress bar with the time left.
+    """Prints one line per epoch, and why training ended early; on a terminal, shows a progress bar with the time left.
 
     Args:
         history: The history; it must come before this callback.
@@ -54,6 +55,11 @@ class ProgressReport(Callback):
             soft_wrap=True,
         )
         self.bar.update(self.task, description="sampling and saving")
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, NetworkModule)
+        if ending := early_ending(module.config, self.history.rows):
+            self.console.print(f"training ended {ending}")
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         self.bar.stop()

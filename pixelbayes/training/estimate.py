@@ -15,6 +15,7 @@ from pixelbayes.inference import Prefix, SamplingConfig, sample_classes
 from pixelbayes.training.config import TrainingConfig
 from pixelbayes.training.module import NetworkModule, TrainingModule
 from pixelbayes.training.optimization import OptimizationConfig, make_optimizer
+from pixelbayes.training.range_test import STEPS
 from pixelbayes.utils.devices import pick_device
 
 RESULTS_SECONDS = 20.0  # figures and report at the end of a run, about
@@ -51,6 +52,11 @@ class Cost:
         grids = -(-config.epochs // every) if every else 0
         seconds: float = sum(count * seconds for count, seconds in phases) + grids * self.grid_seconds
         return seconds
+
+    def range_test_seconds(self, config: OptimizationConfig) -> float:
+        """Seconds of the range test of `find_learning_rate`; 0 without."""
+        first = next(seconds for seconds, epochs in zip(self.step_seconds, config.phase_epochs, strict=True) if epochs)
+        return STEPS * first if config.find_learning_rate else 0.0
 
     def finishing_seconds(self, views: int = 1) -> float:
         """Seconds from the last epoch to the report: three measurements, one sample grid and the figures."""
@@ -111,15 +117,22 @@ def describe(module: NetworkModule[Any, Any], cost: Cost) -> dict[str, str]:
     if isinstance(config, TrainingConfig) and config.likelihood_epochs:
         more = f", {config.likelihood_epochs} of them with {first[0]:.0f} s"
     step = 1000 * cost.step_seconds[-1]
+    found = f"found first, in a range test of {cost.range_test_seconds(config):.0f} s around {config.learning_rate:g}"
     return {
         "parameters": f"{sum(weight.numel() for weight in module.network.parameters()):,}",
         "images": f"{train:,} for training, {validation:,} for validation, {len(module.data.class_names)} classes",
         "device": f"{f'{module.devices} x ' * (module.devices > 1)}{device}, {torch.get_num_threads()} threads",
         "step": f"{step:.0f} ms for {cost.images_per_step} images",
         "epoch": f"{last:.0f} s: {cost.steps} steps and validation, without sample grids",
-        "run": f"{cost.training_seconds(config) / 60:.0f} minutes: {config.epochs} epochs{more}",
+        **({"learning rate": found} if config.find_learning_rate else {}),
+        "run": f"{at_most(config)}{cost.training_seconds(config) / 60:.0f} minutes: {config.epochs} epochs{more}",
         "memory": f"{cost.memory / 2**30:.2f} GiB at most, including the images",
     }
+
+
+def at_most(config: OptimizationConfig) -> str:
+    """What to say before the time of a run, which patience may end early."""
+    return "at most " if config.patience else ""
 
 
 @torch.no_grad()

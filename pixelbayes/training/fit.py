@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.training.callbacks import CheckpointCallback, History, SampleGrids, TrainingStateIO
+from pixelbayes.training.callbacks import CheckpointCallback, History, Patience, SampleGrids, TrainingStateIO
 from pixelbayes.training.console import ProgressReport
 from pixelbayes.training.launch import is_launched, launch, num_local_processes, num_machines
 from pixelbayes.training.loggers import LOGGERS
@@ -47,8 +49,6 @@ def fit(
         DivergedError: If a loss or a gradient norm is not finite.
         InterruptedRunError: If a signal stopped the run; it can be resumed.
     """
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     if module.devices > 1 and not is_launched():
         return launch(module.devices, fit, module, run, provenance, quality_check)
     keep_freed_memory()
@@ -60,30 +60,55 @@ def fit(
     output: list[Callback] = [ProgressReport(history)] if is_first_process() else []
     if isinstance(module, TrainingModule) and is_first_process():
         output.append(SampleGrids(folder))
-    trainer = L.Trainer(
+    patience: list[Callback] = [Patience(history, config.patience)] if config.patience else []
+    trainer = make_trainer(
+        module,
+        run,
+        max_epochs=config.epochs,
+        logger=LOGGERS[config.logger](run),
+        callbacks=[history, *output, *patience, checkpoints],
+        plugins=[TrainingStateIO()],
+        log_every_n_steps=min(10, len(module.train_dataloader())),
+    )
+    with expected_warnings_ignored(), checkpoints.handling_signals():
+        trainer.fit(module, ckpt_path=folder.resume if folder.resume.is_file() else None)
+    return history.rows
+
+
+def make_trainer(module: NetworkModule[Any, Any], folder: Path, **options: Any) -> L.Trainer:
+    """The trainer of a module, on the devices and in the precision of its config.
+
+    Args:
+        module: The network and how to train it.
+        folder: Where the trainer may write.
+        options: More options of the trainer.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    config = module.config
+    return L.Trainer(
         accelerator=ACCELERATORS[pick_device(config.device, config.precision).type],
         devices=num_local_processes(),
         num_nodes=num_machines(),
         strategy=_data_parallel() if is_launched() else "auto",
         precision=PRECISIONS[config.precision],
-        max_epochs=config.epochs,
-        logger=LOGGERS[config.logger](run),
-        callbacks=[history, *output, checkpoints],
-        plugins=[TrainingStateIO()],
-        default_root_dir=run,
+        default_root_dir=folder,
         num_sanity_val_steps=0,
-        log_every_n_steps=min(10, len(module.train_dataloader())),
-        enable_checkpointing=False,  # CheckpointCallback saves
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        **options,
     )
-    with warnings.catch_warnings(), checkpoints.handling_signals():
+
+
+@contextmanager
+def expected_warnings_ignored() -> Iterator[None]:
+    """Inside the block, warnings that every run raises, and that call for no action, are ignored."""
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)  # raised inside Lightning
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")  # ShuffledBatches is, by step
         warnings.filterwarnings("ignore", message=".*``compute`` method of metric")  # a process may have no image
-        trainer.fit(module, ckpt_path=folder.resume if folder.resume.is_file() else None)
-    return history.rows
+        yield
 
 
 def _data_parallel() -> DDPStrategy:

@@ -27,6 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
+from pixelbayes.training.signals import handling_signals
 from pixelbayes.utils.errors import DivergedError, InputError, InterruptedRunError
 
 P = ParamSpec("P")
@@ -158,15 +159,8 @@ def _forwarding_signals(processes: dict[Connection, SpawnProcess]) -> Iterator[l
             if process.pid and process.is_alive():
                 os.kill(process.pid, number)
 
-    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
+    with handling_signals(forward):
         yield signals
-        return
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _run(connection: Connection, rank: int, count: int, port: int) -> None:

@@ -170,7 +170,8 @@ class NetworkModule(L.LightningModule, Generic[Network, Config]):
 
         Lightning averages the gradients over the processes and runs the backward pass of the returned loss. The loss of
         each pass is weighted by its number of images. So neither `accumulate_grad_batches` nor the number of processes
-        changes the objective.
+        changes the objective. The value of the returned loss is that of all images of the step, for the range test. Its
+        gradient is that of the last pass.
         """
         own = index.tensor_split(self.trainer.world_size)[self.trainer.global_rank]  # the images of this process
         weight = self.trainer.world_size / len(index)  # of one image
@@ -188,7 +189,7 @@ class NetworkModule(L.LightningModule, Generic[Network, Config]):
         # expanded, because MeanMetric ignores `weight` when nan_strategy="disable"
         self.train_metric.update(means[-1].expand(len(index)))
         self.log("train/loss", means[0], on_step=True)
-        return losses[0]
+        return losses[0] + (means[0] - losses[0].detach())
 
     def optimizer_zero_grad(self, *_: Any) -> None:
         """Does nothing, because Lightning calls it before the last backward pass of a step; see `optimizer_step`."""

@@ -1,6 +1,7 @@
 """Optimisation of any network: the config, the optimizer and the learning-rate schedule."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,12 +26,19 @@ class OptimizationConfig:
     """number of passes over the training images, at least 1"""
     max_seconds: float = 0.0
     """time limit in seconds: training stops after the epoch that reaches it; 0 for no limit"""
+    patience: int = 0
+    """number of epochs without an improvement of monitor after which training stops; 0 for never; epochs before
+    classification_start do not count; the cosine schedule spans all epochs, so a run that stops early does not reach
+    its end"""
     batch_size: int = 16
     """number of images per batch, at least 1"""
     optimizer: Literal["adam", "adamw", "muon"] = "adam"
     """optimizer; adamw allows weight_decay; muon orthogonalises the updates of convolutions and uses adamw elsewhere"""
     learning_rate: float = 1e-3
     """peak learning rate, above 0"""
+    find_learning_rate: bool = False
+    """find learning_rate before the run by a range test, 100 steps with rates from a hundredth of learning_rate to a
+    hundred times it; muon_learning_rate keeps its proportion; the run's config has the rates that were found"""
     weight_decay: float = 0.0
     """decoupled weight decay of adamw, also of what muon leaves to it, at least 0"""
     muon_learning_rate: float = 0.02
@@ -61,7 +69,7 @@ class OptimizationConfig:
 
     def __post_init__(self) -> None:
         decays = ("weight_decay", "muon_weight_decay")
-        at_least_0 = ("max_seconds", "warmup_steps", "gradient_clip", "checkpoint_minutes", *decays)
+        at_least_0 = ("max_seconds", "patience", "warmup_steps", "gradient_clip", "checkpoint_minutes", *decays)
         check_fields(self, ("epochs", "batch_size"), lambda n: n >= 1, "at least 1")
         check_fields(self, at_least_0, lambda n: n >= 0, "0 or more")
         check_fields(self, ("learning_rate", "muon_learning_rate"), lambda rate: rate > 0, "a number above 0")
@@ -76,6 +84,29 @@ class OptimizationConfig:
     def phase_epochs(self) -> tuple[int, ...]:
         """Number of epochs of each phase of training; the phases have different losses."""
         return (self.epochs,)
+
+
+def is_time_up(config: OptimizationConfig, rows: Sequence[Mapping[str, float]]) -> bool:
+    """Whether the epochs of a history have taken longer than `max_seconds`."""
+    return 0 < config.max_seconds < sum(row["seconds"] for row in rows)
+
+
+def early_ending(config: OptimizationConfig, rows: Sequence[Mapping[str, float]]) -> str:
+    """After which epoch a finished run stopped, and why; empty if it trained for all epochs.
+
+    Args:
+        config: The settings.
+        rows: The history, one row per epoch.
+
+    >>> early_ending(OptimizationConfig(epochs=60, patience=5), [{"seconds": 9.0}] * 12)
+    'after epoch 12 of 60, by patience: no improvement of accuracy since epoch 7'
+    """
+    if len(rows) == config.epochs:
+        return ""
+    why = "max_seconds"
+    if not is_time_up(config, rows):
+        why = f"patience: no improvement of {config.monitor} since epoch {len(rows) - config.patience}"
+    return f"after epoch {len(rows)} of {config.epochs}, by {why}"
 
 
 def learning_rate_factor(config: OptimizationConfig, step: int, steps_per_epoch: int) -> float:

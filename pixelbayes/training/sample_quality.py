@@ -20,7 +20,7 @@ class QualityCheck:
         extractor: Computes the features of an image.
         reference: The real images.
         class_names: Y names.
-        every: Number of epochs between checks; the last epoch is always checked.
+        every: Number of epochs between checks; the last of the config's epochs is checked too.
         sampling: How to draw the samples of each class.
     """
 

@@ -57,6 +57,11 @@ class RunFolder:
         return self.path / "wandb-id.txt"
 
     @property
+    def range_test(self) -> Path:
+        """The loss at each learning rate that was tried before the run."""
+        return self.path / "range_test.csv"
+
+    @property
     def metrics(self) -> Path:
         """Metrics of one split."""
         return self.path / "metrics.json"

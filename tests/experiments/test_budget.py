@@ -1,5 +1,6 @@
-"""What is decided by measurement: precision and compilation, and what fits into a budget."""
+"""What is decided by measurement: precision and compilation, the learning rate, and what fits into a budget."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,20 +9,24 @@ import yaml
 from runs import TINY, tiny_images, train
 
 from pixelbayes import experiments
+from pixelbayes.checkpoints import checkpoint
 from pixelbayes.data import DataConfig
 from pixelbayes.experiments import ExperimentConfig, plan
 from pixelbayes.experiments.budget import MARGIN, MOST_EPOCHS, WIDTHS, Budget, parse_duration
 from pixelbayes.experiments.config import training_module
-from pixelbayes.experiments.plan import settle, with_fields
+from pixelbayes.experiments.plan import adopt, find_learning_rate, settle, with_fields
 from pixelbayes.experiments.presets import PRESETS
 from pixelbayes.experiments.teacher import teacher_config
 from pixelbayes.training import estimate as estimating
+from pixelbayes.training import range_test as testing
 from pixelbayes.training.estimate import Cost
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.run_folder import RunFolder
 
 BEST = replace(PRESETS["best"], data=DataConfig(levels=8))
 WITHOUT_TEACHER = with_fields(BEST, {"training.teacher": ()})
+FINDING = with_fields(WITHOUT_TEACHER, {"training.find_learning_rate": True})
 
 
 @pytest.fixture
@@ -56,6 +61,7 @@ def expected_seconds(config):
     step *= 0.8 if config.training.compile else 1.0
     grids = -(-config.training.epochs // config.training.sample_every)
     seconds = config.training.epochs * (100 * step + 1) + 10 * grids + 3 + 10 + estimating.RESULTS_SECONDS
+    seconds += 100 * step if config.training.find_learning_rate else 0
     if config.training.teacher:
         classifier = 0.25 if config.training.precision == "bf16" else 0.5
         seconds += teacher_config(config).training.epochs * (100 * classifier + 1) + 3 + 10 + estimating.RESULTS_SECONDS
@@ -63,7 +69,7 @@ def expected_seconds(config):
 
 
 @pytest.mark.parametrize("minutes", [12, 60, 240, 1500])
-@pytest.mark.parametrize("config", [BEST, WITHOUT_TEACHER])
+@pytest.mark.parametrize("config", [BEST, WITHOUT_TEACHER, FINDING])
 def test_a_run_uses_its_budget_and_ends_within_it(machine, config, minutes):
     planned = Budget(60.0 * minutes).fit(config, tiny_images())
     limit = 60 * minutes * (1 - MARGIN)
@@ -133,6 +139,46 @@ def test_processes_of_one_run_do_not_measure(machine, monkeypatch):
     monkeypatch.setattr(plan, "is_launched", lambda: True)
     settled = settle(with_fields(ExperimentConfig(), {"training.epochs": 2000}), make_module)
     assert (settled.training.precision, settled.training.compile, machine) == ("float32", False, [])
+
+
+@pytest.mark.parametrize(("optimizer", "muon_learning_rate"), [("adamw", 0.02), ("muon", 0.0067)])
+def test_the_rates_of_a_config_are_multiplied_by_the_factor_that_is_found(optimizer, muon_learning_rate, monkeypatch):
+    monkeypatch.setattr(testing, "range_test", lambda module: (0.33333, [{"learning_rate": 1.0, "loss": 2.0}]))
+    config = with_fields(FINDING, {"training.optimizer": optimizer})
+    found, rows = find_learning_rate(config, make_module)
+    decided = {"learning_rate": 0.00067, "muon_learning_rate": muon_learning_rate, "find_learning_rate": False}
+    assert found == with_fields(config, {f"training.{name}": value for name, value in decided.items()})
+    assert rows == [{"learning_rate": 1.0, "loss": 2.0}]
+
+
+def test_torchrun_cannot_find_a_learning_rate(monkeypatch):
+    monkeypatch.setattr(plan, "is_launched", lambda: True)
+    with pytest.raises(InputError, match="find_learning_rate is true, which torchrun cannot do"):
+        find_learning_rate(FINDING, make_module)
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_a_run_that_found_its_rate_is_the_run_that_is_given_this_rate(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(testing, "STEPS", 20)
+    runs = [RunFolder(tmp_path / name) for name in ("found", "given")]
+    assert train(pictures, runs[0].path, "--find-learning-rate", "true", "--epochs", 1) == 0
+    rate = re.search(r"found learning_rate (\S+) in a range test of \d+ steps", capsys.readouterr().err)[1]
+    assert train(pictures, runs[1].path, "--learning-rate", rate, "--epochs", 1) == 0
+    for name in ("best", "last"):
+        found, given = (checkpoint.load(getattr(run, name)) for run in runs)
+        assert found.digest == given.digest
+    assert runs[0].config.read_text() == runs[1].config.read_text()
+    assert {path.name for path in runs[0].path.iterdir()} - {path.name for path in runs[1].path.iterdir()} == {
+        "range_test.csv"
+    }
+    resumed = adopt(FINDING, runs[0].path).training
+    assert (resumed.find_learning_rate, resumed.learning_rate) == (False, float(rate))
+
+
+def test_without_a_rate_nothing_is_written(pictures, tmp_path, capsys):
+    assert train(pictures, tmp_path / "run", "--find-learning-rate", "true", "--learning-rate", "1e30") == 2
+    assert "pixelbayes: find_learning_rate is true, but the loss is finite in only" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_data_without_validation_images_are_refused_before_anything_is_measured(machine, tmp_path):

@@ -6,10 +6,19 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from measured import trained_pixelcnn
 
+from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.data import AugmentationConfig, DataConfig, load_data
-from pixelbayes.experiments.claim import augmented_examples, claim, new_run_folder, start_run
+from pixelbayes.experiments.claim import (
+    augmented_examples,
+    claim,
+    new_run_folder,
+    run_facts,
+    start_run,
+)
 from pixelbayes.experiments.config import RunConfig
+from pixelbayes.training import TrainingConfig
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.run_folder import RunFolder
 
@@ -83,6 +92,22 @@ def test_augmented_examples_need_an_augmentation():
     data = load_data(CONFIG.data)
     assert augmented_examples(data, AugmentationConfig(), seed=0) is None
     assert len(augmented_examples(data, AugmentationConfig(crop=1), seed=0).axes) > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "ending"),
+    [
+        ({}, None),
+        ({"epochs": 9, "patience": 2}, "after epoch 3 of 9, by patience: no improvement of accuracy since epoch 1"),
+        ({"epochs": 9, "patience": 2, "max_seconds": 5.0}, "after epoch 3 of 9, by max_seconds"),
+    ],
+)
+def test_the_facts_of_a_run_say_why_it_ended_early(settings, ending):
+    trained = replace(trained_pixelcnn(), provenance=Provenance(epoch=1))
+    config = replace(CONFIG, training=TrainingConfig(**({"epochs": 3} | settings)))
+    facts = run_facts(trained, config, [{"seconds": 2.0}] * 3)
+    assert facts["selected"] == "epoch 1 of 3, by accuracy"
+    assert facts.get("training ended") == ending
 
 
 def test_a_new_run_folder_does_not_exist_yet(tmp_path, monkeypatch):

@@ -32,7 +32,9 @@ def test_a_fusion_replaces_only_the_fusion_of_the_base():
 
 
 def test_a_preset_keeps_its_model_and_takes_data_and_budget_from_the_base():
-    (entry,) = make_entries(["report-002"], BASE)
+    base = replace(BASE, training=replace(BASE.training, patience=3))
+    entry, dedicated = make_entries(["report-002", "baseline"], base)
+    assert entry.config.training.patience == dedicated.config.training.patience == 3
     assert entry.config.model == PRESETS["report-002"].model
     assert entry.config.data == BASE.data
     assert entry.config.training.epochs == 2

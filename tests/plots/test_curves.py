@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from figures import texts
 
-from pixelbayes.plots import curves, overlaid_curves, quality_curves
+from pixelbayes.plots import curves, overlaid_curves, quality_curves, range_test
 
 NAN = float("nan")
 HISTORY = [
@@ -72,3 +72,14 @@ def test_quality_has_a_line_for_all_samples_and_one_per_class_at_the_measured_ep
     assert [text.get_text() for text in axes.texts] == ["ant"]
     with pytest.raises(ValueError, match="the history contains none of quality/fid"):
         quality_curves([{"epoch": 1, "quality/fid": NAN}])
+
+
+def test_a_range_test_shows_the_losses_up_to_that_of_its_first_steps():
+    losses = [3.0, 3.2, 2.0, 2.5, 400.0, NAN]
+    figure = range_test([{"learning_rate": 10.0**-x, "loss": loss} for x, loss in enumerate(losses)], found=0.05)
+    (axes,) = figure.axes
+    np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), losses)
+    assert axes.get_ylim() == pytest.approx((2.0 - 0.06, 3.2 + 0.06))
+    assert "found: 0.05" in texts(figure)
+    figure.draw_without_rendering()
+    assert "0.001" in [tick.get_text() for tick in axes.get_xticklabels()]

@@ -11,6 +11,7 @@ from pixelbayes.evaluation.measure import Measurement, measure
 from pixelbayes.plots import PLOTS, Overview, plots_of, select_examples
 
 HISTORY = [{"epoch": 7, "train/bits_per_dim": 2.0, "val/bits_per_dim": 2.1, "val/accuracy": 0.5, "quality/fid": 3.0}]
+RANGE_TEST = [{"learning_rate": 0.001, "loss": 3.0}, {"learning_rate": 0.01, "loss": 2.0}]
 ALWAYS = {"posteriors"}
 OF_LABELS = {"confusion", "reliability", "risk_coverage", "errors"}
 OF_ONE_DENSITY = {"explanations", "cosines"}
@@ -23,11 +24,14 @@ def found():
 
 def test_every_plot_is_drawn_where_there_is_something_to_show(found):
     samples = torch.zeros(3, 2, *SHAPE.chw, dtype=torch.uint8)
-    trained = replace(trained_pixelcnn(), provenance=Provenance(epoch=7))
-    figures = plots_of(Overview(trained=trained, measurement=found, samples=samples, history=HISTORY))
+    trained = replace(trained_pixelcnn(), provenance=Provenance(epoch=7, config={"training": {"learning_rate": 0.005}}))
+    figures = plots_of(
+        Overview(trained=trained, measurement=found, samples=samples, history=HISTORY, range_test=RANGE_TEST)
+    )
     drawn_by_commands = {"neighbours", "separation", "augmented"}
     assert list(figures) == [name for name in PLOTS if name not in drawn_by_commands]
     assert "selected: epoch 7" in texts(figures["curves"])
+    assert "found: 0.005" in texts(figures["range_test"])
     assert "✗ cow, true class bee" in texts(figures["errors"])
 
 

@@ -81,7 +81,11 @@ def test_a_submission_has_the_file_names_or_the_paths_if_file_names_are_not_uniq
 def test_the_files_of_a_measurement_agree_and_the_page_shows_all_plots(trained, tmp_path):
     history = [{"epoch": 7, "train/bits_per_dim": 2.0, "val/bits_per_dim": 2.1, "val/accuracy": 0.5}]
     write_history(history, tmp_path / "history.csv")
+    write_history(
+        [{"learning_rate": 0.1, "loss": 3.0}, {"learning_rate": 0.2, "loss": 2.0}], tmp_path / "range_test.csv"
+    )
     (tmp_path / "config.yaml").write_text("seed: 0")
+    trained = replace(trained, provenance=Provenance(epoch=7, config={"training": {"learning_rate": 0.2}}))
     metrics = write(tmp_path, trained, FOUND, command="pixelbayes train", facts={"device": "cpu"})
     assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] == metrics["accuracy"] == 0.5
     (row,) = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())

@@ -12,6 +12,7 @@ from pixelbayes.training.callbacks import NOT_METRICS
 from pixelbayes.training.fit import fit
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.objectives import likelihood_loss
+from pixelbayes.training.optimization import early_ending
 from pixelbayes.utils.errors import NO_SPACE, InterruptedRunError
 from pixelbayes.utils.run_folder import RunFolder
 
@@ -20,6 +21,14 @@ NAN = float("nan")
 
 def rows(*bits_and_accuracy):
     return [{"val/bits_per_dim": bits, "val/accuracy": accuracy} for bits, accuracy in bits_and_accuracy]
+
+
+def script_epochs(monkeypatch, table):
+    """Replaces the validation metrics of each epoch by a row of bits per dimension and accuracy."""
+    epoch_metrics = TrainingModule.epoch_metrics
+    monkeypatch.setattr(
+        TrainingModule, "epoch_metrics", lambda module: epoch_metrics(module) | rows(*table)[module.current_epoch]
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +92,40 @@ def test_training_stops_after_the_epoch_that_exceeds_the_time_limit(tmp_path, mo
         clock[0] += 1.0  # a step takes a second, an epoch three
         return likelihood_loss(network, batch, key)
 
-    assert len(fit(tiny_module(objective, epochs=9, max_seconds=5.0), tmp_path)) == 2
+    module = tiny_module(objective, epochs=9, max_seconds=5.0)
+    history = fit(module, tmp_path)
+    assert len(history) == 2
+    assert early_ending(module.config, history) == "after epoch 2 of 9, by max_seconds"
+    assert fit(tiny_module(epochs=9, max_seconds=5.0), tmp_path) == history  # it has ended
+
+
+# bits per dimension and accuracy of each epoch; a run of 5 epochs has a table of 5 rows
+WORSE_AT_ONCE = [(2.0, 0.5), (2.1, 0.4), (2.2, 0.3), (2.3, 0.2), (1.0, 0.9)]
+BETTER_IN_BETWEEN = [(2.0, 0.5), (2.1, 0.5), (1.9, 0.5), (2.2, 0.4), (2.3, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("table", "settings", "epochs", "best"),
+    [
+        (WORSE_AT_ONCE, {"patience": 2}, 3, 1),
+        (WORSE_AT_ONCE, {"patience": 4}, 5, 5),
+        (BETTER_IN_BETWEEN, {"patience": 2}, 5, 3),  # fewer bits at equal accuracy are an improvement
+        (BETTER_IN_BETWEEN, {"patience": 1, "monitor": "bits_per_dim"}, 2, 1),
+        ([(2.0, 0.5)] * 5, {"patience": 2}, 3, 1),  # an equal epoch is none
+        ([(2.0, NAN), (1.9, NAN), (1.9, NAN), (1.8, NAN), (1.8, NAN)], {"patience": 1}, 3, 2),  # without labels
+        # two epochs on the likelihood only
+        (WORSE_AT_ONCE, {"patience": 1, "classification_weight": 1.0, "classification_start": 0.5}, 3, 1),
+        (WORSE_AT_ONCE, {"patience": 3, "classification_weight": 1.0, "classification_start": 0.5}, 5, 5),
+    ],
+)
+def test_training_stops_when_the_best_epoch_is_too_old(table, settings, epochs, best, tmp_path, monkeypatch, capsys):
+    script_epochs(monkeypatch, table)
+    history = fit(tiny_module(lambda network, *_: network.to_params.bias.sum(), epochs=5, **settings), tmp_path)
+    assert len(history) == epochs
+    assert checkpoint.load(RunFolder(tmp_path).best).provenance.epoch == best
+    last = capsys.readouterr().err.splitlines()[-1]
+    ended = f"training ended after epoch {epochs} of 5, by patience: no improvement of "
+    assert last.startswith(ended if epochs < 5 else "epoch   5/5 ")
 
 
 @pytest.mark.parametrize(("minutes", "saved"), [(0.0, [False, True, True]), (10.0, [False, False, False])])

@@ -10,6 +10,7 @@ from pixelbayes.utils.errors import InputError
         (OptimizationConfig, {"epochs": 0}, "epochs is 0, expected at least 1"),
         (OptimizationConfig, {"batch_size": 0}, "batch_size is 0, expected at least 1"),
         (OptimizationConfig, {"max_seconds": -1.0}, "max_seconds is -1.0, expected 0 or more"),
+        (OptimizationConfig, {"patience": -1}, "patience is -1, expected 0 or more"),
         (OptimizationConfig, {"warmup_steps": -1}, "warmup_steps is -1, expected 0 or more"),
         (OptimizationConfig, {"gradient_clip": -1.0}, "gradient_clip is -1.0, expected 0 or more"),
         (OptimizationConfig, {"checkpoint_minutes": -1.0}, "checkpoint_minutes is -1.0, expected 0 or more"),

@@ -49,4 +49,7 @@ def test_the_time_of_a_run_is_that_of_its_phases_and_sample_grids():
     config = TrainingConfig(epochs=8, classification_weight=1.0, classification_start=0.75, sample_every=3)
     assert COST.training_seconds(config) == 6 * 21 + 2 * 31 + 3 * 7  # grids after epochs 3, 6 and 8
     assert COST.training_seconds(replace(config, sample_every=0, classification_start=0.0)) == 8 * 31
+    assert COST.range_test_seconds(config) == 0
+    assert COST.range_test_seconds(replace(config, find_learning_rate=True)) == 100 * 2
+    assert COST.range_test_seconds(replace(config, find_learning_rate=True, classification_start=0.0)) == 100 * 3
     assert COST.finishing_seconds(views=2) - COST.finishing_seconds() == 3

@@ -135,6 +135,25 @@ def test_a_run_with_muon_and_every_loss_term_resumes_bit_for_bit(tmp_path):
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
 
 
+def test_a_run_that_is_interrupted_stops_by_patience_at_the_same_epoch(tmp_path, monkeypatch):
+    epoch_metrics = TrainingModule.epoch_metrics
+
+    def scripted(module):  # the second epoch is the best, so step 11, the last of the fourth, is the last of the run
+        return epoch_metrics(module) | {"val/accuracy": 0.9 if module.current_epoch == 1 else 0.5}
+
+    monkeypatch.setattr(TrainingModule, "epoch_metrics", scripted)
+    settings = {"epochs": 6, "patience": 2}
+    fit(tiny_module(**settings), tmp_path / "whole")
+    for end, step in ((crash, 10), (interrupt, 8), (interrupt, 11)):
+        run = tmp_path / f"{end.__name__}-{step}"
+        with pytest.raises((CrashError, InterruptedRunError)):
+            fit(tiny_module(ending(step, end), checkpoint_minutes=0.0, **settings), run)
+        history = fit(tiny_module(**settings), run)
+        assert len(history) == 4
+        assert outcome(run) == outcome(tmp_path / "whole")
+        assert fit(tiny_module(**settings), run) == history  # a run that has ended does not go on
+
+
 def test_fitting_a_finished_run_again_changes_nothing(tmp_path, uninterrupted):
     fit(tiny_module(epochs=3), tmp_path)
     assert len(fit(tiny_module(epochs=3), tmp_path)) == 3

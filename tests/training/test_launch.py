@@ -84,7 +84,7 @@ def outcome(run):
     [
         ({"batch_size": 8}, {"devices": 3, "batch_size": 4, "accumulate_grad_batches": 2}),
         ({"classification_weight": 1.0, "classification_start": 0.5}, {"devices": 2}),
-        ({"optimizer": "muon"}, {"devices": 2}),
+        ({"optimizer": "muon", "epochs": 5, "patience": 1}, {"devices": 2}),
     ],
 )
 def test_processes_that_share_each_batch_train_as_a_single_process(one, several, tmp_path):

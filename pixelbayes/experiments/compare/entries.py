@@ -18,7 +18,10 @@ from pixelbayes.utils.run_folder import RunFolder
 BASELINE = "baseline"  # the name of the dedicated classifier
 
 # the fields that the comparison decides for every entry
-BUDGET = ("epochs", "max_seconds", "device", "precision", "logger", "sample_every", "samples_per_class")
+BUDGET = (
+    *("epochs", "max_seconds", "patience", "find_learning_rate"),
+    *("device", "precision", "logger", "sample_every", "samples_per_class"),
+)
 
 
 @dataclass(frozen=True)

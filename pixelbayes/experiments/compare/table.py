@@ -89,8 +89,12 @@ def _distances(row: Row) -> list[str]:
 
 def _legend(base: ExperimentConfig, seeds: Sequence[int]) -> str:
     over = f"Mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "One seed"
+    training = base.training
+    epochs = f"{training.epochs} epochs"
+    if training.patience:
+        epochs = f"at most {epochs} with patience {training.patience}"
     return (
-        f"{over}; each run {base.training.epochs} epochs, its weights selected by {base.training.monitor} on "
+        f"{over}; each run {epochs}, its weights selected by {training.monitor} on "
         "validation. Bits per dimension are of p(x | label), on the levels and size in the config."
     )
 
