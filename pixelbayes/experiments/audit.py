@@ -36,12 +36,11 @@ from pixelbayes.utils.run_folder import RunFolder
 FOLDS = 5
 EXPLAINED = 12  # of the likely mislabelled images, those whose pixels are shown
 
-SETTINGS, SUMMARY, PROPOSALS, IMAGES = (
-    "audit.yaml",
-    "audit.json",
-    "proposals.csv",
-    "images.csv",
-)  # in the audit's folder
+# files in the folder of an audit
+SETTINGS = "audit.yaml"
+SUMMARY = "audit.json"
+PROPOSALS = "proposals.csv"
+IMAGES = "images.csv"
 
 AuditConfig = ExperimentConfig | BaselineConfig
 
