@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from pixelbayes.data import UNKNOWN_LABEL, Split
+from pixelbayes.inference.classifier import log_posterior
 from pixelbayes.metrics.classification import Classification
+from pixelbayes.metrics.label_errors import label_error_rate, label_margin, p_wrong
 from pixelbayes.metrics.near_duplicates import NearDuplicates
+from pixelbayes.metrics.temperature_scaling import cross_fitted
 
 FENCE = 1.5  # interquartile ranges above the upper quartile: Tukey (1977), Exploratory data analysis
 KEEP_FIRST = ("test", "validation", "train")  # the split whose copy is kept, so that test images stay comparable
@@ -102,6 +105,36 @@ class Audit:
     margin: Tensor
     strangeness: Tensor
     duplicates: NearDuplicates
+
+    @classmethod
+    def of(
+        cls,
+        pool: Pool,
+        fold: Tensor,
+        evidence: Tensor,
+        log_prior: Tensor,
+        strangeness: Tensor,
+        duplicates: NearDuplicates,
+    ) -> "Audit":
+        """Calibrates the evidence by temperatures that are fitted to other images, and judges the labels by it.
+
+        Args:
+            pool, fold, strangeness, duplicates: As in the class.
+            evidence: log p(x | c) of a density, or the logits of a dedicated classifier, float64 (N, Y).
+            log_prior: log p(c), (Y,), which is added to the evidence; zeros for logits.
+        """
+        judged = fold != NO_FOLD
+        labels, of_judged = pool.images.labels[judged], evidence[judged]
+        calibrated = cross_fitted(of_judged, log_prior, labels)
+        if calibrated is None:  # too few images
+            calibrated = log_posterior(of_judged, log_prior)
+        error_rate = label_error_rate(calibrated.exp(), labels)
+        posterior = torch.full_like(evidence, torch.nan)
+        margin, wrong = torch.full((2, len(pool)), torch.nan, dtype=torch.float64)
+        posterior[judged] = calibrated
+        margin[judged] = label_margin(of_judged, labels)
+        wrong[judged] = p_wrong(calibrated.exp(), labels, error_rate)
+        return cls(pool, fold, error_rate, posterior, wrong, margin, strangeness, duplicates)
 
     @cached_property
     def judged(self) -> Tensor:

@@ -22,11 +22,8 @@ from pixelbayes.experiments.claim import check_folder, claim_settings, command_l
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.measure import load_trained, measure_split
 from pixelbayes.experiments.train import train
-from pixelbayes.inference.classifier import log_posterior
-from pixelbayes.metrics.label_errors import label_error_rate, label_margin, p_wrong
 from pixelbayes.metrics.near_duplicates import find_near_duplicates
 from pixelbayes.metrics.ood import ood_scores
-from pixelbayes.metrics.temperature_scaling import cross_fitted
 from pixelbayes.report.audit import COLUMNS, audit_page, image_rows, proposal_rows
 from pixelbayes.utils.console import make_console
 from pixelbayes.utils.errors import InputError, InterruptedRunError
@@ -84,16 +81,7 @@ def audit(config: AuditConfig, out: Path, *, folds: int = FOLDS) -> Audit:
             pixels, levels = measurement.split.pixels, data.preprocessing.image_shape.levels
             scores = ood_scores(measurement.log_marginal, pixels, levels, mean_bits=0.0)  # only typicality needs a mean
             strangeness[held_out] = excess(scores["complexity"])
-    judged = fold != NO_FOLD
-    labels = pool.images.labels[judged]
-    posterior = evidence.clone()
-    calibrated = cross_fitted(evidence[judged], log_prior, labels)
-    posterior[judged] = log_posterior(evidence[judged], log_prior) if calibrated is None else calibrated
-    error_rate = label_error_rate(posterior[judged].exp(), labels)
-    margin, wrong = torch.full((2, len(pool)), torch.nan, dtype=torch.float64)
-    margin[judged] = label_margin(evidence[judged], labels)
-    wrong[judged] = p_wrong(posterior[judged].exp(), labels, error_rate)
-    found = Audit(pool, fold, error_rate, posterior, wrong, margin, strangeness, duplicates)
+    found = Audit.of(pool, fold, evidence, log_prior, strangeness, duplicates)
     _write(found, judge.explanations(found), data, out)
     return found
 

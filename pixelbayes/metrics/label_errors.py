@@ -13,6 +13,8 @@ learning: estimating uncertainty in dataset labels, https://arxiv.org/abs/1911.0
 import torch
 from torch import Tensor
 
+HIGHEST_RATE = 0.4  # of label errors; networks that were trained on worse labels cannot judge them
+
 
 def class_thresholds(posterior: Tensor, labels: Tensor) -> Tensor:
     """The mean confidence t_c in each class c, over the images with this label (Northcutt et al., Eq. 2).
@@ -57,7 +59,7 @@ def confident_joint(posterior: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_error_rate(posterior: Tensor, labels: Tensor) -> float:
-    """r: the fraction of images that `confident_joint` counts to another class than their label.
+    """r: the fraction of images that `confident_joint` counts to another class than their label, at most HIGHEST_RATE.
 
     It is too large where classes look alike, because it takes a part of their confusion for label errors.
 
@@ -66,7 +68,7 @@ def label_error_rate(posterior: Tensor, labels: Tensor) -> float:
         labels: Likewise, N at least 1.
     """
     joint = confident_joint(posterior, labels)
-    return float(1 - joint.trace() / joint.sum())
+    return min(float(1 - joint.trace() / joint.sum()), HIGHEST_RATE)
 
 
 def p_wrong(posterior: Tensor, labels: Tensor, rate: float) -> Tensor:

@@ -6,7 +6,14 @@ from cleanlab.count import compute_confident_joint
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
-from pixelbayes.metrics.label_errors import class_thresholds, confident_joint, label_error_rate, label_margin, p_wrong
+from pixelbayes.metrics.label_errors import (
+    HIGHEST_RATE,
+    class_thresholds,
+    confident_joint,
+    label_error_rate,
+    label_margin,
+    p_wrong,
+)
 
 
 def noisy(num_classes, rate, separation=2.4, count=4000):
@@ -58,6 +65,15 @@ def test_the_probability_of_a_wrong_label_follows_from_bayes_rule():
     # p(class 1, label 1 | x) = 0.9 * 0.2; p(class 0 or 2, label 1 | x) = 0.05 * 0.8
     found = p_wrong(posterior, torch.tensor([1]), rate)
     torch.testing.assert_close(found, torch.tensor([0.04 / 0.22], dtype=torch.float64))
+
+
+def test_labels_that_networks_cannot_predict_are_not_all_wrong():
+    generator = torch.Generator().manual_seed(0)
+    posterior = torch.rand(200, 2, generator=generator).double().softmax(dim=1)
+    labels = torch.randint(2, (200,), generator=generator)
+    rate = label_error_rate(posterior, labels)
+    assert rate == HIGHEST_RATE
+    assert 0 < (p_wrong(posterior, labels, rate) > 0.5).double().mean() < 0.6
 
 
 def test_without_label_errors_no_label_is_wrong_and_below_chance_it_certainly_is():
