@@ -1,12 +1,12 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 from networks import COMBINED, random_images, randomised, tiny_model
 
-from pixelbayes.checkpoints import checkpoint as module
 from pixelbayes.checkpoints.calibration_record import CalibrationRecord
 from pixelbayes.checkpoints.checkpoint import calibration_file, find_weights, load, load_any, load_classifier, save
 from pixelbayes.checkpoints.provenance import AveragedNetwork, Provenance
@@ -319,11 +319,12 @@ def test_a_file_of_another_version_is_rejected_with_its_name_and_version(change,
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(file, monkeypatch):
     old = file.read_bytes()
 
-    def fail(weights, path, metadata):
-        path.write_bytes(b"half")
+    def fail(path, content):
+        with path.open("wb") as half:
+            half.write(content[: len(content) // 2])
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(module.safetensors.torch, "save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="No space left"):
         save(trained(), file)
     assert file.read_bytes() == old
