@@ -92,7 +92,7 @@ class Audit:
         p_wrong: Probability that the label is wrong, float64 (N,); NaN without a fold.
         margin: float64 (N,), in nats: log p(x | label) minus the best log p(x | c) of another class for a density, the
             difference of the logits for a dedicated classifier; NaN without a fold.
-        strangeness: float64 (N,), how many interquartile ranges the out-of-place score of an image is above the upper
+        outlier_score: float64 (N,), how many interquartile ranges the outlier score of an image is above the upper
             quartile; NaN where there is no score.
         duplicates: The near-duplicates.
     """
@@ -103,7 +103,7 @@ class Audit:
     log_posterior: Tensor
     p_wrong: Tensor
     margin: Tensor
-    strangeness: Tensor
+    outlier_score: Tensor
     duplicates: NearDuplicates
 
     @classmethod
@@ -113,13 +113,13 @@ class Audit:
         fold: Tensor,
         evidence: Tensor,
         log_prior: Tensor,
-        strangeness: Tensor,
+        outlier_score: Tensor,
         duplicates: NearDuplicates,
     ) -> "Audit":
         """Calibrates the evidence by temperatures that are fitted to other images, and judges the labels by it.
 
         Args:
-            pool, fold, strangeness, duplicates: As in the class.
+            pool, fold, outlier_score, duplicates: As in the class.
             evidence: log p(x | c) of a density, or the logits of a dedicated classifier, float64 (N, Y).
             log_prior: log p(c), (Y,), which is added to the evidence; zeros for logits.
         """
@@ -134,7 +134,7 @@ class Audit:
         posterior[judged] = calibrated
         margin[judged] = label_margin(of_judged, labels)
         wrong[judged] = p_wrong(calibrated.exp(), labels, error_rate)
-        return cls(pool, fold, error_rate, posterior, wrong, margin, strangeness, duplicates)
+        return cls(pool, fold, error_rate, posterior, wrong, margin, outlier_score, duplicates)
 
     @cached_property
     def judged(self) -> Tensor:
@@ -195,16 +195,16 @@ class Audit:
 
     @cached_property
     def out_of_place(self) -> list[Finding]:
-        """The images that are unlike all others, the strangest first."""
-        strange = (self.strangeness.nan_to_num(0) > FENCE).nonzero()[:, 0]
+        """The images that are unlike all others, the highest score first."""
+        outliers = (self.outlier_score.nan_to_num(0) > FENCE).nonzero()[:, 0]
         return [
             Finding(
                 image,
                 "review",
-                f"unlike the others: its score is {self.strangeness[image]:.1f} interquartile ranges above the upper "
+                f"unlike the others: its score is {self.outlier_score[image]:.1f} interquartile ranges above the upper "
                 f"quartile, more than {FENCE:g}",
             )
-            for image in strange[self.strangeness[strange].argsort(descending=True, stable=True)].tolist()
+            for image in outliers[self.outlier_score[outliers].argsort(descending=True, stable=True)].tolist()
         ]
 
     @cached_property

@@ -50,11 +50,12 @@ def audit(config: AuditConfig, out: Path, *, folds: int = FOLDS) -> Audit:
 
     Args:
         config: How to train: an `ExperimentConfig` judges by densities, a `BaselineConfig` by dedicated classifiers.
-        out: The folder; receives the proposals, figures and page, and a run folder for each fold.
+        out: The folder; receives the proposals, the other tables, the page, and a run folder for each fold.
         folds: Number of folds, at least 2.
 
     Raises:
-        InputError: If the data are faulty, there are fewer than two classes, or the folder holds another audit.
+        InputError: If the data are faulty, there are fewer than two classes, or the folder holds another audit, or a
+            finished one, whose proposals may have been edited.
         InterruptedRunError: If asked to stop; the same call continues.
     """
     if folds < 2:
@@ -71,18 +72,20 @@ def audit(config: AuditConfig, out: Path, *, folds: int = FOLDS) -> Audit:
         raise InputError(f"folds is {folds}, but no class has more than {largest} images; give fewer, at least 2")
     fold = folds_of(pool.images.labels, duplicates.group, folds, config.seed)
     claim_settings(out / SETTINGS, {"folds": folds, "images": data.fingerprint(), "config": config.as_plain()})
-    judge = _Judge(config, data, pool, fold, out)
+    if audit_is_finished(out):
+        raise InputError(f"{out} holds a finished audit; give --apply DIR to write a corrected copy, or another --out")
+    cross_validation = _CrossValidation(config, data, pool, fold, out)
     evidence = torch.full((len(pool), len(data.class_names)), torch.nan, dtype=torch.float64)
-    strangeness = excess(duplicates.scale.clamp(min=1e-9).log())  # which a density replaces by a score of its own
+    outlier_score = excess(duplicates.scale.clamp(min=1e-9).log())  # which a density replaces by a score of its own
     log_prior = torch.zeros(len(data.class_names))
-    for held_out, measurement in judge():
+    for held_out, measurement in cross_validation():
         evidence[held_out], log_prior = measurement.evidence, measurement.log_prior.cpu()
         if measurement.log_marginal is not None:
             pixels, levels = measurement.split.pixels, data.preprocessing.image_shape.levels
             scores = ood_scores(measurement.log_marginal, pixels, levels, mean_bits=0.0)  # only typicality needs a mean
-            strangeness[held_out] = excess(scores["complexity"])
-    found = Audit.of(pool, fold, evidence, log_prior, strangeness, duplicates)
-    _write(found, judge.explanations(found), data, out)
+            outlier_score[held_out] = excess(scores["complexity"])
+    found = Audit.of(pool, fold, evidence, log_prior, outlier_score, duplicates)
+    _write(found, cross_validation.explanations(found), data, out)
     return found
 
 
@@ -92,8 +95,8 @@ def undivided(config: DataConfig) -> DataConfig:
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Trains the network of each fold, and measures it on the images of the fold."""
+class _CrossValidation:
+    """Cross-validation: trains the network of each fold, and measures it on the images of the fold."""
 
     config: AuditConfig
     data: ImageData
@@ -177,9 +180,12 @@ def apply_proposals(config: DataConfig, out: Path, copy: Path) -> dict[str, int]
         The number of images by what was done: "kept", "relabelled", "removed", and "left for review".
 
     Raises:
-        InputError: If a proposal is faulty or is about other images, or the copy's folder is not empty; the message has
-            one line per fault.
+        InputError: If a proposal is faulty or is about other images, or the copy's folder is not empty or within the
+            source; the message has one line per fault.
     """
+    source = Path(config.source.rpartition(":")[2]).expanduser()
+    if source.is_dir() and copy.resolve().is_relative_to(source.resolve()):
+        raise InputError(f"{copy} is in the source {source}, which stays as it is; name a folder beside it")
     listing = list_images(undivided(config))
     if listing.faults:
         raise InputError.listing(listing.faults)

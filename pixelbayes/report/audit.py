@@ -8,6 +8,7 @@ import torch
 
 from pixelbayes.evaluation.audit import NO_FOLD, Audit, Finding
 from pixelbayes.evaluation.explanation import Explanation
+from pixelbayes.metrics.near_duplicates import FALSE_ALARM_RATE, NEIGHBOURS
 from pixelbayes.plots import explanations, image_grid, posteriors
 from pixelbayes.report.page import Card, CodeBlock, Page, Picture, Section, Table, in_part
 
@@ -39,8 +40,8 @@ def image_rows(audit: Audit) -> list[list[Any]]:
         "predicted",
         "p(label is wrong)",
         "margin in nats",
-        "out-of-place score",
-        "nearest / 10th nearest",
+        "outlier score",
+        f"nearest / {NEIGHBOURS}th nearest",
     ]
     predicted = audit.log_posterior.nan_to_num(0).argmax(dim=1).tolist()
     rows: list[list[Any]] = [[*COLUMNS[:4], *header, "group of near-duplicates"]]
@@ -48,7 +49,7 @@ def image_rows(audit: Audit) -> list[list[Any]]:
         judged = audit.fold[image] != NO_FOLD
         values = [f"{each[image]:.6g}" for each in (audit.p_wrong, audit.margin)] if judged else ["", ""]
         fold = [int(audit.fold[image]) + 1, audit.pool.class_names[predicted[image]]] if judged else ["", ""]
-        distances = [f"{each[image]:.6g}" for each in (audit.strangeness, audit.duplicates.ratio)]
+        distances = [f"{each[image]:.6g}" for each in (audit.outlier_score, audit.duplicates.ratio)]
         rows.append([*_place(audit, image), *fold, *values, *distances, int(audit.duplicates.group[image])])
     return rows
 
@@ -172,8 +173,8 @@ def _copies(audit: Audit, levels: int) -> list[Picture]:
     threshold = audit.duplicates.threshold
     caption = (
         f"Each image above the one of which it is a near-duplicate: {listed}. Two images are near-duplicates if their "
-        f"distance is at most {threshold:.2f} of that to the 10th nearest image; independent images have any such pair "
-        "with a probability of 10%."
+        f"distance is at most {threshold:.2f} of that to the {NEIGHBOURS}th nearest image; independent images have "
+        f"any such pair with a probability of {FALSE_ALARM_RATE:.0%}."
     )
     return [Picture.of(figure, "Near-duplicates, each above the image that is kept.", caption)]
 
@@ -184,7 +185,7 @@ def _out_of_place(audit: Audit, levels: int) -> list[Picture]:
         return []
     names = ", ".join(audit.pool.images.names[image] for image in index)
     figure = image_grid(audit.pool.images.pixels[torch.tensor([index])], levels)
-    return [Picture.of(figure, "Images that are unlike all others.", f"The strangest first: {names}.")]
+    return [Picture.of(figure, "Images that are unlike all others.", f"The highest score first: {names}.")]
 
 
 def _proposals_text(audit: Audit, table: str) -> str:

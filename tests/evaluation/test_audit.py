@@ -34,7 +34,7 @@ def audit():
         log_posterior=log_posterior,
         p_wrong=p_wrong(log_posterior.exp(), labels, RATE),
         margin=torch.zeros(8),
-        strangeness=torch.tensor([0.0, 0, 0, 0, FENCE + 1, FENCE + 2, FENCE, 0]),
+        outlier_score=torch.tensor([0.0, 0, 0, 0, FENCE + 1, FENCE + 2, FENCE, 0]),
         duplicates=NearDuplicates(torch.tensor([0, 1, 2, 3, 4, 5, 2, 2]), torch.ones(8), torch.ones(8), 0.5, 10.0),
     )
 
@@ -80,7 +80,7 @@ def test_images_that_no_network_judged_have_no_findings_of_their_own(audit):
         fold=fold,
         log_posterior=audit.log_posterior + unknown[:, None],
         p_wrong=audit.p_wrong + unknown,
-        strangeness=audit.strangeness + unknown,
+        outlier_score=audit.outlier_score + unknown,
     )
     assert {each.image for each in found.findings} == {1, 2, 6}
     assert found.summary()["judged"] == 6

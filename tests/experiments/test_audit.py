@@ -1,4 +1,5 @@
 import csv
+import importlib
 import json
 from dataclasses import replace
 
@@ -120,13 +121,15 @@ def test_faulty_proposals_are_all_listed_and_nothing_is_written(planted, audited
     assert "expected relabel, remove, review or keep" in lines[1]
     assert all("audit again" in line for line in lines[2:])
     assert not (tmp_path / "copy").exists()
+    with pytest.raises(InputError, match="name a folder beside it"):
+        apply_proposals(DataConfig(source=f"folder:{planted}"), audited, planted / "copy")
     (tmp_path / "proposals.csv").write_text("image,action\n")
     with pytest.raises(InputError, match="no column split, position"):
         apply_proposals(DataConfig(source=str(planted)), tmp_path, tmp_path / "copy")
 
 
 def test_an_audit_that_was_stopped_goes_on_with_the_fold_it_was_in(planted, audited, tmp_path, monkeypatch):
-    audit_module = __import__("sys").modules["pixelbayes.experiments.audit"]
+    audit_module = importlib.import_module("pixelbayes.experiments.audit")  # the name in the package is the function
     config = replace(QUICK, data=replace(QUICK.data, source=str(planted)))
     trained = []
 
@@ -145,6 +148,11 @@ def test_an_audit_that_was_stopped_goes_on_with_the_fold_it_was_in(planted, audi
     assert trained == ["fold-1", "fold-2"]
     with pytest.raises(InputError, match="other values of folds"):
         experiments.audit(config, tmp_path / "out", folds=3)
+    edited = (tmp_path / "out" / "proposals.csv").read_text() + "an edit"
+    (tmp_path / "out" / "proposals.csv").write_text(edited)
+    with pytest.raises(InputError, match="holds a finished audit; give --apply"):
+        experiments.audit(config, tmp_path / "out", folds=2)
+    assert (tmp_path / "out" / "proposals.csv").read_text() == edited
 
 
 def test_densities_can_judge_too(tmp_path):
