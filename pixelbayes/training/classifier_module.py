@@ -50,9 +50,11 @@ class ClassifierModule(NetworkModule[Classifier, ClassifierTrainingConfig]):
         """
         if not isinstance(self.network, TimmNetwork):
             return super().parameter_groups()
-        new = {weight for layer in self.network.last_layers for weight in layer.parameters()}
-        old = [weight for weight in self.network.parameters() if weight not in new]
-        return [{"params": old, "lr": self.config.pretrained_learning_rate}, {"params": list(new)}]
+        last = {weight for layer in self.network.last_layers for weight in layer.parameters()}
+        weights = list(self.network.parameters())
+        old = [weight for weight in weights if weight not in last]
+        new = [weight for weight in weights if weight in last]  # in order, by which a resumed optimizer finds its state
+        return [{"params": old, "lr": self.config.pretrained_learning_rate}, {"params": new}]
 
     def as_trained(self, provenance: Provenance) -> TrainedClassifier:
         return TrainedClassifier(

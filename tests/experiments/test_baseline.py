@@ -155,6 +155,7 @@ def test_pre_trained_layers_have_a_learning_rate_of_their_own(fine_tuned):
     groups = module.configure_optimizers()["optimizer"].param_groups
     rates = {id(weight): group["initial_lr"] for group in groups for weight in group["params"]}
     body = module.network.body
+    assert list(rates) == [id(weight) for weight in body.parameters()]  # in this order, a resumed run finds its state
     assert {name: rates[id(weight)] for name, weight in body.named_parameters()} == {
         **{f"{layer}.{kind}": 0.25 for layer in ("conv", "norm") for kind in ("weight", "bias")},
         **{"fc.weight": 0.5, "fc.bias": 0.5},
