@@ -1,21 +1,27 @@
 """Reads a config from presets, YAML files and options, with errors that suggest the closest name."""
 
 import argparse
-import dataclasses
-import difflib
 import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import yaml
 
 from pixelbayes.cli.parser import Parser, PreParser
-from pixelbayes.experiments.config import ExperimentConfig, RunConfig
+from pixelbayes.experiments.config import RunConfig
 from pixelbayes.utils.config_diff import flatten
-from pixelbayes.utils.config_docs import field_docs
+from pixelbayes.utils.config_fields import (
+    all_field_docs,
+    build,
+    describe,
+    field_types,
+    short_name,
+    short_names,
+    suggest,
+)
 from pixelbayes.utils.errors import InputError
 
 INDENT = 30  # column at which help texts begin
@@ -44,63 +50,6 @@ PLACEHOLDERS = {
     "teacher": "RUN",
     "weights": "FILE",
 }
-
-GROUP_FIELDS = {"data.source": "data", "model.network": "model"}  # fields whose short name is that of their group
-
-
-def field_types(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, Any]:
-    """The type of every field of nested dataclasses, by dotted name.
-
-    >>> field_types()["model.num_filters"]
-    <class 'int'>
-    """
-    types: dict[str, Any] = {}
-    for name, kind in get_type_hints(cls).items():
-        if dataclasses.is_dataclass(kind):
-            types.update(field_types(kind, f"{prefix}{name}."))  # type: ignore[arg-type]
-        else:
-            types[prefix + name] = kind
-    return types
-
-
-def all_field_docs(cls: type = ExperimentConfig, prefix: str = "") -> dict[str, str]:
-    """The attribute docstring of every field of nested dataclasses, by dotted name.
-
-    >>> all_field_docs()["model.num_filters"]
-    'F, width of both stacks'
-    """
-    docs = {prefix + name: text for name, text in field_docs(cls).items()}
-    for name, kind in get_type_hints(cls).items():
-        if dataclasses.is_dataclass(kind):
-            docs.update(all_field_docs(kind, f"{prefix}{name}."))  # type: ignore[arg-type]
-    return docs
-
-
-def short_name(name: str) -> str:
-    """The short name of a field.
-
-    >>> short_name("training.batch_size"), short_name("data.source")
-    ('batch_size', 'data')
-    """
-    return GROUP_FIELDS.get(name, name.rpartition(".")[2])
-
-
-def describe(kind: Any) -> str:
-    """A type in words.
-
-    >>> describe(tuple[int, int] | None), describe(Literal["adam", "adamw"])
-    ('[a whole number, a whole number] or null', 'adam or adamw')
-    """
-    arguments = get_args(kind)
-    if get_origin(kind) is Literal:
-        return " or ".join(map(str, arguments))
-    if get_origin(kind) is tuple:
-        inner = [describe(argument) for argument in arguments if argument is not Ellipsis]
-        return f"[{', '.join(inner)}{', ...' if Ellipsis in arguments else ''}]"
-    if get_origin(kind) is Union or arguments:
-        return " or ".join(describe(argument) for argument in arguments)
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return words.get(kind, str(kind))
 
 
 def placeholder(name: str, kind: Any) -> str:
@@ -162,8 +111,7 @@ class ConfigParser(Parser, Generic[C]):
         self.presets = presets
         self.start = start
         self.types = field_types(kind)
-        self.short_names = {name.rpartition(".")[2]: name for name in self.types}
-        self.short_names |= {short_name(name): name for name in self.types}
+        self.short_names = short_names(self.types)
         self.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the fields below")
         without = f" (default: {start}, without --config)" if start else ""
         self.add_argument(
@@ -324,12 +272,6 @@ def _help_line(option: str, text: str) -> str:
     return "\n".join([f"  {option}".ljust(INDENT) + first, *(" " * INDENT + line for line in more)])
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message that suggests the closest known name."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else "; --help lists all of them"
-
-
 def check_file(path: Path, types: Mapping[str, Any]) -> list[str]:
     """Checks the field names in a YAML config; the parser checks the types.
 
@@ -371,15 +313,3 @@ def check_file(path: Path, types: Mapping[str, Any]) -> list[str]:
     if faults:
         raise InputError.listing(faults)
     return list(flatten(plain))
-
-
-def build(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
-    """Builds nested dataclasses from values by dotted name; lists become tuples."""
-    arguments = {}
-    for name, kind in get_type_hints(cls).items():
-        if dataclasses.is_dataclass(kind):
-            arguments[name] = build(kind, values, f"{prefix}{name}.")  # type: ignore[arg-type]
-        else:
-            value = values[prefix + name]
-            arguments[name] = tuple(value) if isinstance(value, list) else value
-    return cls(**arguments)

@@ -37,10 +37,13 @@ MakeModule = Callable[[C], "NetworkModule[Any, Any]"]
 
 def with_fields(config: C, values: Mapping[str, Any]) -> C:
     """A config with other values of the fields with these dotted names, such as `training.epochs`."""
+    groups: dict[str, dict[str, Any]] = {}  # replaced together, as fields may depend on each other
     for name, value in values.items():
         group, _, field = name.partition(".")
-        config = dataclasses.replace(config, **{group: dataclasses.replace(getattr(config, group), **{field: value})})
-    return config
+        groups.setdefault(group, {})[field] = value
+    return dataclasses.replace(
+        config, **{name: dataclasses.replace(getattr(config, name), **fields) for name, fields in groups.items()}
+    )
 
 
 def settle(config: C, make_module: MakeModule[C]) -> C:

@@ -66,7 +66,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def from_json(cls: type[T], values: Mapping[str, Any]) -> T:
-    """Builds a dataclass from its JSON form: lists become tuples, objects become nested dataclasses.
+    """Builds a dataclass from its JSON form: lists become tuples, objects become nested dataclasses or dictionaries.
 
     Raises:
         TypeError: If a field is missing or unknown, or a nested dataclass is not an object.
@@ -86,6 +86,9 @@ def _from_json_value(kind: Any, value: Any) -> Any:
         if not isinstance(value, dict):
             raise TypeError(f"expected an object with the fields of {classes[0].__name__}, got {value!r}")
         return from_json(classes[0], value)
+    if isinstance(value, dict):
+        values = [get_args(option)[1] for option in options if get_origin(option) is dict]
+        return {key: _from_json_value(values[0] if values else None, each) for key, each in value.items()}
     if isinstance(value, list):
         items = [get_args(option)[0] for option in options if get_origin(option) is tuple]
         return tuple(_from_json_value(items[0] if items else None, each) for each in value)

@@ -6,10 +6,11 @@ import shlex
 import pytest
 
 from pixelbayes.cli import COMMANDS, main
-from pixelbayes.cli.config_parser import COMMON, all_field_docs, field_types, short_name
+from pixelbayes.cli.config_parser import COMMON
 from pixelbayes.cli.parser import Parser
 from pixelbayes.experiments import ExperimentConfig
 from pixelbayes.experiments.baseline import BaselineConfig
+from pixelbayes.utils.config_fields import all_field_docs, field_types, short_name
 
 EVERY_COMMAND = [*COMMANDS, "course generate", "course classify"]
 
