@@ -8,6 +8,7 @@ from pixelbayes.cli.audit import audit
 from pixelbayes.cli.course import course
 from pixelbayes.cli.evaluate import calibrate, evaluate, explain, report
 from pixelbayes.cli.sample_classify import average, classify, import_network, sample
+from pixelbayes.cli.sweep import sweep
 from pixelbayes.cli.train import baseline, compare, demo, train
 from pixelbayes.utils.errors import NO_SPACE, DivergedError, InputError, InterruptedRunError
 from pixelbayes.version import __version__
@@ -15,6 +16,7 @@ from pixelbayes.version import __version__
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "compare": compare,
+    "sweep": sweep,
     "baseline": baseline,
     "audit": audit,
     "evaluate": evaluate,

@@ -200,7 +200,8 @@ class ConfigParser(Parser, Generic[C]):
             short = short_name(name)
             default = defaults.get(name)
             shown = "" if default in ("", None, []) else f" (default: {_as_text(default)})"
-            option = f"--{short.replace('_', '-')} {placeholder(short, self.types[name])}"
+            written = short if self.short_names[short] == name else name  # a later field may have the same short name
+            option = f"--{written.replace('_', '-')} {placeholder(short, self.types[name])}"
             return _help_line(option, docs.get(name, "") + shown)
 
         common = [self.short_names[name] for name in COMMON if name in self.short_names]

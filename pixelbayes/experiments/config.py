@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pixelbayes.training.module import TrainingModule
     from pixelbayes.training.teacher import Teacher
 
-ORDER = ("data", "augmentation", "model", "training", "seed")  # of the parts of a config in YAML
+ORDER = ("data", "augmentation", "model", "training", "seed", "sweep")  # of the parts of a config in YAML
 
 
 @documented

@@ -34,6 +34,7 @@ from pixelbayes.utils.randomness import permutation
 from pixelbayes.utils.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from pixelbayes.training.callbacks import OnEpoch
     from pixelbayes.training.module import TrainingModule
     from pixelbayes.training.sample_quality import QualityCheck
 
@@ -49,6 +50,7 @@ def train(
     samples: int = 0,
     budget: Budget | None = None,
     data: ImageData | None = None,
+    on_epoch: "OnEpoch | None" = None,
 ) -> dict[str, Any]:
     """Trains a network into a run folder, then measures and shows its best weights.
 
@@ -66,6 +68,8 @@ def train(
             not part of the budget.
         budget: The time that the run may take; None for the epochs of the config. A resumed run keeps its plan.
         data: The data of the config, if they are loaded already.
+        on_epoch: Called with the row of each epoch in the history, once it is saved; training stops early, and can be
+            resumed, if it returns false.
 
     Returns:
         The metrics, as in metrics.json; those of training images under "training" and those of samples under "quality".
@@ -75,7 +79,7 @@ def train(
         InputError: If the data are faulty, or the folder holds a run that is not to be resumed, or another run; or if
             nothing fits into the budget, or no learning rate is found.
         DivergedError: If the loss or the gradient norm is not finite.
-        InterruptedRunError: If the run was asked to stop; it can be resumed.
+        InterruptedRunError: If the run was asked to stop, by a signal or by `on_epoch`; it can be resumed.
     """
     from pixelbayes.training.fit import fit  # Lightning takes seconds to import
 
@@ -93,7 +97,7 @@ def train(
     provenance = Provenance(
         command=command_line(), config=config.as_plain(), without_labels=learns_without_labels(config, data)
     )
-    history = fit(module, run, provenance, _quality_check(config, data))
+    history = fit(module, run, provenance, _quality_check(config, data), on_epoch)
     if not is_first_process():
         return {}
     trained = _calibrated(run, checkpoint.load(run, pick_device(config.training.device)), data, config)

@@ -82,6 +82,18 @@ def fit_temperature(log_likelihood: Tensor, log_prior: Tensor, labels: Tensor) -
     return Temperature(math.exp(best), math.exp(best - margin), math.exp(best + margin))
 
 
+def fitted_nll(log_likelihood: Tensor, log_prior: Tensor, labels: Tensor) -> float:
+    """Mean of -log p(label | x) over the labelled images, in nats, at the temperature that is fitted to them.
+
+    Args:
+        log_likelihood, log_prior, labels: As in `fit_temperature`.
+    """
+    labelled = labels >= 0
+    temperature = fit_temperature(log_likelihood, log_prior, labels).value
+    log_p = log_posterior(log_likelihood[labelled].double(), log_prior, temperature)
+    return float(-log_p.gather(1, labels[labelled, None]).mean())
+
+
 def cross_fitted(log_likelihood: Tensor, log_prior: Tensor, labels: Tensor, *, seed: int = 0) -> Tensor | None:
     """log p(c | x), (N, Y), where the temperature of each image is fitted to other images.
 

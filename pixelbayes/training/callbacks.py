@@ -5,6 +5,7 @@ import math
 import shlex
 import signal
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +20,19 @@ from torch import Tensor
 
 from pixelbayes.checkpoints import checkpoint
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.evaluation.history import best_row, write_history
+from pixelbayes.evaluation.history import Row, best_row, write_history
 from pixelbayes.inference import SamplingConfig, sample_classes
 from pixelbayes.plots import image_grid, save_figure
 from pixelbayes.training.module import NetworkModule, TrainingModule
 from pixelbayes.training.optimization import is_time_up
 from pixelbayes.training.sample_quality import QualityCheck
 from pixelbayes.training.signals import handling_signals, in_main_thread
-from pixelbayes.utils.errors import InterruptedRunError
+from pixelbayes.utils.errors import InterruptedRunError, StoppedEarlyError
 from pixelbayes.utils.files import replacing
 from pixelbayes.utils.run_folder import RunFolder
+
+OnEpoch = Callable[[Row], bool]
+"""Called with the row of each epoch in the history, once it is saved. Training stops early if it returns false."""
 
 NOT_METRICS = ("epoch", "step", "images_per_second", "seconds")  # columns of the history
 
@@ -155,13 +159,22 @@ class CheckpointCallback(Checkpoint):
         history: The history; its last row decides whether the epoch is the best.
         provenance: Command and config of the run; epoch and metrics are added to the weights of each epoch.
         command: The subcommand that resumes the run.
+        on_epoch: Watches the epochs, if given.
     """
 
-    def __init__(self, folder: RunFolder, history: History, provenance: Provenance, command: str):
+    def __init__(
+        self,
+        folder: RunFolder,
+        history: History,
+        provenance: Provenance,
+        command: str,
+        on_epoch: OnEpoch | None = None,
+    ):
         self.folder = folder
         self.history = history
         self.provenance = provenance
         self.command = command
+        self.on_epoch = on_epoch
         self.saved_at = time.monotonic()
         self.stop_signal: int | None = None
 
@@ -195,6 +208,10 @@ class CheckpointCallback(Checkpoint):
                 checkpoint.save(trained, self.folder.best)
         self._save_state(trainer)
         self._stop_if_requested(trainer)
+        goes_on = self.on_epoch is None or not trainer.is_global_zero or self.on_epoch(rows[-1])
+        is_last = trainer.should_stop or len(rows) == module.config.epochs
+        if not is_last and _in_any_process(trainer, not goes_on):
+            raise StoppedEarlyError(f"stopped after epoch {len(rows)}", signal.SIGTERM)
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         if self.stop_signal is not None:  # the second signal stops at once, without saving

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 
 from pixelbayes.checkpoints.provenance import Provenance
-from pixelbayes.training.callbacks import CheckpointCallback, History, Patience, SampleGrids, TrainingStateIO
+from pixelbayes.training.callbacks import CheckpointCallback, History, OnEpoch, Patience, SampleGrids, TrainingStateIO
 from pixelbayes.training.console import ProgressReport
 from pixelbayes.training.launch import is_launched, launch, num_local_processes, num_machines
 from pixelbayes.training.loggers import LOGGERS
@@ -32,6 +32,7 @@ def fit(
     run: Path,
     provenance: Provenance = NO_PROVENANCE,
     quality_check: QualityCheck | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> list[dict[str, float]]:
     """Trains to the last epoch; resumes from the training state in the run folder if there is one.
 
@@ -40,6 +41,7 @@ def fit(
         run: The run folder; receives weights, training state, history, sample grids and logs.
         provenance: Command and config of the run, which are stored with the weights.
         quality_check: Measures samples every few epochs, if given.
+        on_epoch: Watches the epochs, if given; with several devices it must be picklable.
 
     Returns:
         The history, one row per epoch.
@@ -47,16 +49,16 @@ def fit(
     Raises:
         InputError: If the logger cannot start.
         DivergedError: If a loss or a gradient norm is not finite.
-        InterruptedRunError: If a signal stopped the run; it can be resumed.
+        InterruptedRunError: If a signal stopped the run, or `on_epoch` did; it can be resumed.
     """
     if module.devices > 1 and not is_launched():
-        return launch(module.devices, fit, module, run, provenance, quality_check)
+        return launch(module.devices, fit, module, run, provenance, quality_check, on_epoch)
     keep_freed_memory()
     config, folder = module.config, RunFolder(run)
     if config.precision == "float64":
         module.double()  # Lightning converts it too, but only after it has loaded the training state
     history = History(folder, quality_check)
-    checkpoints = CheckpointCallback(folder, history, provenance, module.command)
+    checkpoints = CheckpointCallback(folder, history, provenance, module.command, on_epoch)
     output: list[Callback] = [ProgressReport(history)] if is_first_process() else []
     if isinstance(module, TrainingModule) and is_first_process():
         output.append(SampleGrids(folder))

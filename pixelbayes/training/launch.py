@@ -165,7 +165,7 @@ def _forwarding_signals(processes: dict[Connection, SpawnProcess]) -> Iterator[l
 
 def _run(connection: Connection, rank: int, count: int, port: int) -> None:
     os.setsid()  # Ctrl-C on a terminal then reaches only the parent, which forwards it once
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -188,7 +188,12 @@ def _run(connection: Connection, rank: int, count: int, port: int) -> None:
         connection.close()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """From now on this process receives SIGTERM when its parent has ended."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import CatMetric, MeanMetric
 
 from pixelbayes.checkpoints.provenance import Provenance
 from pixelbayes.checkpoints.trained import TrainedNetwork, TrainedPixelCNN
@@ -18,6 +18,7 @@ from pixelbayes.data import AugmentationConfig, ImageData, augment, is_augmented
 from pixelbayes.images.pixels import to_x
 from pixelbayes.images.views import apply_view
 from pixelbayes.inference import BayesClassifier, Scorer
+from pixelbayes.metrics.temperature_scaling import fitted_nll
 from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.models.layers import initialise_from_data
 from pixelbayes.models.likelihood import bits_per_dim
@@ -268,6 +269,8 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         self.prior = class_prior(data, config.prior)
         self.objective = objective or make_objective(config, self.prior, network.config.image_shape.dims)
         self.compiled_objectives: dict[Objective, Objective] = {}
+        self.validation_log_prob = CatMetric(nan_strategy="disable")
+        self.validation_label = CatMetric(nan_strategy="disable")
         self.classifier = BayesClassifier(Scorer(self.average, training=True), torch.tensor(self.prior).log())
 
     @property
@@ -336,6 +339,8 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         self.validation_metric.update(bits_per_dim(nll, self.network.config.image_shape.dims))
         predicted = self.classifier.posterior(log_prob).argmax(dim=1)
         self.validation_accuracy.update((predicted == label)[label != NO_LABEL].double())
+        self.validation_log_prob.update(log_prob)
+        self.validation_label.update(label)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups = super().parameter_groups()
@@ -344,10 +349,20 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         return groups
 
     def epoch_metrics(self) -> dict[str, float]:
-        more = {f"fusion/{name}": value for name, value in self.average.fusion.statistics().items()}
+        more = {"val/nll": self._validation_nll()}
+        more |= {f"fusion/{name}": value for name, value in self.average.fusion.statistics().items()}
         if isinstance(self.objective, HybridLoss):
             more["train/temperature"] = self.objective.temperature
         return {**super().epoch_metrics(), **more}
+
+    def _validation_nll(self) -> float:
+        """NLL of the classes at its best temperature, in nats; NaN without labels or with a single class."""
+        log_prob, label = self.validation_log_prob.compute(), self.validation_label.compute()
+        for metric in (self.validation_log_prob, self.validation_label):
+            metric.reset()
+        if log_prob.shape[-1] < 2 or not bool((label != NO_LABEL).any()):
+            return math.nan
+        return fitted_nll(log_prob.cpu(), self.classifier.log_prior.cpu(), label.long().cpu())
 
     def as_trained(self, provenance: Provenance) -> TrainedPixelCNN:
         return TrainedPixelCNN(

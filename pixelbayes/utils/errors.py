@@ -44,7 +44,11 @@ class InterruptedRunError(RuntimeError):
         self.signal = signal
 
     def __reduce__(self) -> tuple[type["InterruptedRunError"], tuple[str, int]]:
-        return InterruptedRunError, (str(self), self.signal)  # lets another process receive it
+        return type(self), (str(self), self.signal)  # lets another process receive it
+
+
+class StoppedEarlyError(InterruptedRunError):
+    """Training stopped after an epoch, because whoever watches the run did not want more of it. It can be resumed."""
 
 
 def check_fields(config: object, names: Iterable[str], is_valid: Callable[[Any], bool], expected: str) -> None:

@@ -10,9 +10,9 @@ from runs import QUICK
 
 from pixelbayes.cli import main
 from pixelbayes.data import DataConfig
-from pixelbayes.experiments import ExperimentConfig, FeatureConfig
+from pixelbayes.experiments import ExperimentConfig, FeatureConfig, workers
 from pixelbayes.experiments.baseline import BASELINES, ClassifierArchitecture
-from pixelbayes.experiments.compare import Entry, Row, compare, make_entries, workers
+from pixelbayes.experiments.compare import Entry, Row, compare, make_entries
 from pixelbayes.experiments.presets import PRESETS
 from pixelbayes.models.pixelcnn import Architecture
 from pixelbayes.report import results
@@ -173,11 +173,11 @@ def test_the_ablation_of_report_002_is_one_command(pictures, tmp_path, quick_rec
 
 
 def test_a_failed_run_is_a_row_with_the_reason_and_the_others_continue(tmp_path, monkeypatch):
-    def train(entry, seed, run, eval_split, data):
+    def train(entry, seed, folder, eval_split, data, on_epoch):
+        run = folder.path
         if entry.name == "film":
             raise InputError("no such luck")
         metrics = {"accuracy": 0.5, "bits_per_dim": 2.0, "epoch": 1, "parameters": 7, "images_per_second": 9.0}
-        run.mkdir(parents=True)
         (run / "metrics.json").write_text(json.dumps(metrics))
         (run / "history.csv").write_text("epoch,val/accuracy,val/bits_per_dim,images_per_second\n1,0.5,2.0,10\n")
 

@@ -14,7 +14,7 @@ from pixelbayes.training import TrainingConfig
 from pixelbayes.training.fit import fit
 from pixelbayes.training.module import TrainingModule
 from pixelbayes.training.objectives import likelihood_loss
-from pixelbayes.utils.errors import InterruptedRunError
+from pixelbayes.utils.errors import InterruptedRunError, StoppedEarlyError
 from pixelbayes.utils.run_folder import RunFolder
 
 
@@ -193,3 +193,17 @@ def test_there_are_tensorboard_files_by_default_and_none_without_a_logger(tmp_pa
     assert any(file.stat().st_size > 0 for file in (tmp_path / "with").rglob("events.out.tfevents.*"))
     files = {path.name for path in (tmp_path / "without").iterdir()}
     assert files == {"history.csv", "best.safetensors", "last.safetensors", "resume.ckpt"}
+
+
+def test_a_run_that_its_watcher_stops_after_an_epoch_resumes_bit_for_bit(tmp_path, uninterrupted):
+    seen = []
+
+    def watch(row):
+        seen.append(row["epoch"])
+        return len(seen) != 1  # stop after the first epoch
+
+    with pytest.raises(StoppedEarlyError, match="stopped after epoch 1"):
+        fit(tiny_module(epochs=3), tmp_path, on_epoch=watch)
+    fit(tiny_module(epochs=3), tmp_path, on_epoch=watch)
+    assert seen == [1, 2, 3]
+    assert outcome(tmp_path) == uninterrupted

@@ -8,10 +8,10 @@ from pixelbayes.experiments.claim import claim_settings
 from pixelbayes.experiments.compare.entries import Entry, make_entries
 from pixelbayes.experiments.compare.rows import Row, read_row
 from pixelbayes.experiments.compare.table import write_comparison
-from pixelbayes.experiments.compare.workers import Job, run_in_parallel, run_in_turn
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.evaluate import EvaluationConfig, evaluate, evaluation_folder
 from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
+from pixelbayes.experiments.workers import Job, run_in_parallel, run_in_turn
 from pixelbayes.inference import SamplingConfig
 from pixelbayes.report.run_record import read_json
 from pixelbayes.utils.errors import InputError

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixelbayes.data import ImageData
 from pixelbayes.experiments.baseline import TIMM, BaselineConfig, ClassifierArchitecture, train_baseline
@@ -14,6 +14,9 @@ from pixelbayes.training import OptimizationConfig
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import safe_name
 from pixelbayes.utils.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pixelbayes.training.callbacks import OnEpoch  # Lightning takes seconds to import
 
 BASELINE = "baseline"  # the name of the dedicated classifier
 
@@ -40,13 +43,20 @@ class Entry:
         """The run folder of a seed."""
         return RunFolder(out / safe_name(self.name) / f"seed-{seed}")
 
-    def train(self, seed: int, run: Path, eval_split: str, data: ImageData | None = None) -> None:
-        """Trains with a seed into a run folder, or resumes the run there."""
+    def train(
+        self,
+        seed: int,
+        folder: RunFolder,
+        eval_split: str,
+        data: ImageData | None = None,
+        on_epoch: "OnEpoch | None" = None,
+    ) -> dict[str, Any]:
+        """Trains with a seed into a run folder, or resumes the run there; returns its metrics."""
         config = replace(self.config, seed=seed)
         if isinstance(config, BaselineConfig):
-            train_baseline(config, run, resume=True, eval_split=eval_split, data=data)
-        elif isinstance(config, ExperimentConfig):
-            train(config, run, resume=True, eval_split=eval_split, data=data)
+            return train_baseline(config, folder.path, resume=True, eval_split=eval_split, data=data)
+        assert isinstance(config, ExperimentConfig)
+        return train(config, folder.path, resume=True, eval_split=eval_split, data=data, on_epoch=on_epoch)
 
 
 def make_entries(names: Sequence[str], base: ExperimentConfig) -> list[Entry]:

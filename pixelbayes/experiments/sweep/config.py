@@ -1,6 +1,6 @@
 """The config of a sweep."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pixelbayes.experiments.config import ExperimentConfig
@@ -94,3 +94,9 @@ class SweepRunConfig(ExperimentConfig):
 
     sweep: SweepConfig = field(default_factory=SweepConfig)
     """the sweep"""
+
+    @property
+    def base(self) -> ExperimentConfig:
+        """The config that the searched fields are part of."""
+        names = [each.name for each in fields(ExperimentConfig)]
+        return ExperimentConfig(**{name: getattr(self, name) for name in names})

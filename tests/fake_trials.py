@@ -1,0 +1,58 @@
+"""Trials that train in milliseconds, for tests of a sweep: their results are a written function of their settings."""
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixelbayes.evaluation.history import read_history, write_history
+from pixelbayes.experiments import ExperimentConfig
+from pixelbayes.experiments.sweep import SweepConfig, SweepRunConfig, phases, sweep
+from pixelbayes.experiments.sweep.phases import TrialEntry
+from pixelbayes.utils.errors import InputError, StoppedEarlyError
+from pixelbayes.utils.files import write_text
+
+BASE = SweepRunConfig().base
+SPACE = {"model.num_filters": [4, 8, 16, 32], "training.learning_rate": "1e-4..1e-2:log"}
+
+
+@dataclass(frozen=True)
+class FakeEntry(TrialEntry):
+    """Trains nothing: the NLL after an epoch is that of `nll_after`, and each epoch takes PAUSE seconds."""
+
+    def train(self, seed, folder, eval_split, data, on_epoch):
+        rows = read_history(folder.history)
+        for epoch in range(len(rows) + 1, self.config.training.epochs + 1):
+            time.sleep(float(os.environ.get("PAUSE", "0")))
+            rows.append({"epoch": epoch, "val/nll": nll_after(self.config, seed, epoch), "seconds": 1.0})
+            write_history(rows, folder.history)
+            with (folder.path / "trained.txt").open("a") as file:  # which epochs were trained, and by whom
+                file.write(f"{epoch} {os.getpid()}\n")
+            if on_epoch and not on_epoch(rows[-1]) and epoch < self.config.training.epochs:
+                raise StoppedEarlyError("stopped", 15)
+        if self.config.model.num_filters == int(os.environ.get("FAILS", "0")):
+            raise InputError("no such luck")
+        metrics = {"nll": nll_after(self.config, seed, epoch), "accuracy": 0.5, "accuracy_interval": [0.4, 0.6]}
+        metrics |= {"bits_per_dim": 2.0, "parameters": 7}
+        write_text(folder.metrics, json.dumps(metrics))
+        return metrics
+
+
+def nll_after(config: ExperimentConfig, seed: int, epoch: int) -> float:
+    """The NLL of a config after an epoch."""
+    return 1 / config.model.num_filters + config.training.learning_rate + 0.1 / epoch + 1e-3 * seed
+
+
+def fake_sweep(out: Path, **options):
+    """A sweep of fake trials; the options are fields of SweepConfig."""
+    phases.TrialEntry = FakeEntry
+    epochs = options.pop("epochs", 9)
+    base = BASE.__class__(training=BASE.training.__class__(epochs=epochs, logger="none", device="cpu"))
+    options = {"parameters": SPACE, "workers": 1, "trials": 6, "repeat_best": 2, "heartbeat": 1, **options}
+    return sweep(base, SweepConfig(**options), out)
+
+
+if __name__ == "__main__":  # a sweep in a process of its own: OUT and the options as JSON
+    fake_sweep(Path(sys.argv[1]), **json.loads(sys.argv[2]))
