@@ -3,6 +3,7 @@ import sys
 from dataclasses import replace
 
 import fake_timm
+import postgres as postgresql
 import pytest
 import torch
 from runs import QUICK, train, write_pictures
@@ -90,3 +91,21 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXELBAYES_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    programs = postgresql.programs()
+    if programs is None:
+        pytest.skip("no pg_ctl on the PATH; install the package postgresql")
+    with postgresql.server(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """A PostgreSQL server of the tests' own with an empty database; a test may stop, start and restart it."""
+    if not postgres_server.running:
+        postgres_server.start()
+    postgres_server.create_database()
+    return postgres_server
