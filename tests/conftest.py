@@ -3,9 +3,9 @@ import sys
 from dataclasses import replace
 
 import fake_timm
-import postgres as postgresql
 import pytest
 import torch
+from postgres import find_programs, running_server
 from runs import QUICK, train, write_pictures
 
 from pixelbayes.checkpoints import checkpoint
@@ -95,10 +95,10 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    programs = postgresql.programs()
+    programs = find_programs()
     if programs is None:
-        pytest.skip("no pg_ctl on the PATH; install the package postgresql")
-    with postgresql.server(programs) as server:
+        pytest.skip("PostgreSQL is not installed; in Debian it is the package postgresql")
+    with running_server(programs) as server:
         yield server
 
 

@@ -14,8 +14,7 @@ import psycopg
 
 HOST, USER, PASSWORD = "127.0.0.1", "sweeper", "not-a-secret"
 
-# A stop that is immediate loses no transaction without fsync, only a crash of the machine would. It would lose
-# transactions without synchronous_commit.
+# Without fsync only a crash of the machine loses transactions. Without synchronous_commit an immediate stop would, too.
 SETTINGS = """
 listen_addresses = '{host}'
 port = {port}
@@ -25,27 +24,27 @@ full_page_writes = off
 """
 
 
-def programs() -> Path | None:
-    """The folder of initdb and pg_ctl; Debian has none of them on the PATH."""
+def find_programs() -> Path | None:
+    """The folder of initdb and pg_ctl; Debian does not have it on the PATH."""
     path = os.pathsep.join([os.environ["PATH"], *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))])
     found = shutil.which("pg_ctl", path=path)
     return Path(found).resolve().parent if found else None
 
 
 class Server:
-    """A server whose databases are empty at the start; `url` is that of the newest."""
+    """A server and its files; `url` leads to the newest of its databases."""
 
     def __init__(self, programs: Path, folder: Path):
         self.programs, self.folder, self.port = programs, folder, _free_port()
         self.data, self.log = folder / "data", folder / "log"
         self.databases = 0
-        # PostgreSQL refuses to run as root
-        self.account = {"user": "postgres", "group": "postgres", "extra_groups": []} if _is_root() else {}
+        self.account = {}
         password = folder / "password"
         password.write_text(PASSWORD)
-        if self.account:
-            shutil.chown(folder, "postgres", "postgres")
-            shutil.chown(password, "postgres", "postgres")
+        if hasattr(os, "geteuid") and os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self.account = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            for path in (folder, password):
+                shutil.chown(path, "postgres", "postgres")
         options = ["--no-locale", "--encoding=UTF8", "--no-sync", "--auth=scram-sha-256"]
         self._execute("initdb", "-D", self.data, *options, f"--username={USER}", f"--pwfile={password}")
         with (self.data / "postgresql.conf").open("a") as settings:
@@ -64,7 +63,7 @@ class Server:
         self._execute("pg_ctl", "start", "--wait", "-D", self.data, "-l", self.log)
 
     def stop(self, mode="immediate"):
-        """Stops at once as in a crash, or in the mode `fast`, as for maintenance; both end all connections."""
+        """Ends all connections: `immediate` as in a crash, `fast` as for maintenance."""
         self._execute("pg_ctl", "stop", "--wait", "-D", self.data, "-m", mode)
 
     def restart(self, mode="immediate"):
@@ -79,7 +78,7 @@ class Server:
 
     def _execute(self, program, *arguments):
         command = [self.programs / program, *arguments]
-        # not in a pipe, which would stay open as long as the server runs
+        # not a pipe, which stays open as long as the server runs
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(command, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT, **self.account)
             output.seek(0)
@@ -88,8 +87,8 @@ class Server:
 
 
 @contextmanager
-def server(programs: Path) -> Iterator[Server]:
-    """A running server; at the end neither its processes nor its files are left."""
+def running_server(programs: Path) -> Iterator[Server]:
+    """A new server; at the end neither its processes nor its files are left."""
     with tempfile.TemporaryDirectory(prefix="pixelbayes-postgres-") as folder:
         made = Server(programs, Path(folder))
         try:
@@ -100,13 +99,9 @@ def server(programs: Path) -> Iterator[Server]:
                 made.stop()
 
 
-def _is_root():
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
 def _free_port():
-    # Below the ports that systems give to clients: while the server is stopped, no client can get its port. Tests seed
-    # the global generator.
+    # These are below the ports that clients get, so the port stays free while the server is stopped. The generator is
+    # not the global one, which tests seed.
     for port in random.SystemRandom().sample(range(20000, 32000), 100):
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) != 0:
