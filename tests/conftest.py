@@ -5,6 +5,7 @@ from dataclasses import replace
 import fake_timm
 import pytest
 import torch
+from postgres import find_programs, running_server
 from runs import QUICK, train, write_pictures
 
 from pixelbayes.checkpoints import checkpoint
@@ -90,3 +91,21 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXELBAYES_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed; in Debian it is the package postgresql")
+    with running_server(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """A PostgreSQL server of the tests' own with an empty database; a test may stop, start and restart it."""
+    if not postgres_server.running:
+        postgres_server.start()
+    postgres_server.create_database()
+    return postgres_server
