@@ -314,3 +314,22 @@ def test_a_torn_last_line_of_the_journal_is_set_aside_and_a_damaged_line_is_an_e
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path):
     with only_sweep_in(tmp_path), pytest.raises(InputError, match="another process runs the sweep"):
         fake_sweep(tmp_path)
+
+
+@pytest.mark.slow
+def test_machines_share_a_sweep_although_one_is_killed_and_the_server_restarts(postgres, tmp_path, slow_epochs):
+    out, options = tmp_path / "sweep", {"storage": postgres.url, "trials": 10, "workers": 2, "name": "shared"}
+    first, second = (start(out, **options) for _ in range(2))
+    wait_for(lambda: len({pid for epochs in trained(out).values() for _, pid in epochs}) == 4)  # all workers
+    first.kill()
+    wait_for(lambda: len(trained(out)) >= 5)
+    postgres.restart()
+    assert second.wait(240) == 0
+    first.wait()
+    record = fake_sweep(out, **options)  # finds nothing left to do
+    check_all_accounted(record, out, trials=10)
+    assert sum(trial.resumed for trial in record.trials) >= 1
+    assert sorted({(repeat.number, repeat.seed) for repeat in record.repeats}) == sorted(
+        (repeat.number, repeat.seed) for repeat in record.repeats
+    )
+    assert {repeat.state for repeat in record.repeats} == {"finished"}

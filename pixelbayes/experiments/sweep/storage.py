@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optuna
 from filelock import FileLock, Timeout
@@ -15,7 +15,8 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from pixelbayes.utils.console import make_console
 from pixelbayes.utils.errors import InputError
@@ -24,11 +25,12 @@ from pixelbayes.utils.files import write_text
 T = TypeVar("T")
 
 JOURNAL = "journal.log"  # in the folder of a sweep
+TABLES_LOCK = 0x70697862  # the number of our lock in PostgreSQL
 CONNECT_SECONDS = 10  # to wait for a database
 PATIENCE_SECONDS = 600.0  # in which a database that was reached before may be away
 WAIT_SECONDS = (0.5, 15.0)  # between two attempts, at first and at most
 
-OutOfReach = (StorageInternalError, DBAPIError)
+OutOfReach = (StorageInternalError, OperationalError, InterfaceError)
 """What Optuna raises while a database cannot be reached."""
 
 
@@ -115,8 +117,9 @@ def _repair(path: Path) -> None:
             ) from None
 
 
-def open_database(url: str, heartbeat: int) -> BaseStorage:
-    """The storage in a database.
+@contextmanager
+def open_database(url: str, heartbeat: int) -> Iterator[RDBStorage]:
+    """The storage in a database, for a `with` block; its tables are created if they are missing.
 
     Args:
         url: As of SQLAlchemy.
@@ -125,18 +128,19 @@ def open_database(url: str, heartbeat: int) -> BaseStorage:
     Raises:
         InputError: If it cannot be opened.
     """
-    options = {"pool_pre_ping": True}  # a connection that a restarted server has closed is replaced
-    if url.startswith("postgresql"):
-        options |= {"connect_args": {"connect_timeout": CONNECT_SECONDS}}  # type: ignore[dict-item]
+    options: dict[str, Any] = {"pool_pre_ping": True}  # a connection that a restarted server has closed is replaced
     try:
-        return RDBStorage(
-            url,
-            engine_kwargs=options,
-            heartbeat_interval=heartbeat,
-            grace_period=3 * heartbeat,
-            heartbeat_stale_trial_callback=continue_later,
-        )
-    except (ArgumentError, NoSuchModuleError, ValueError):
+        if make_url(url).get_backend_name() == "postgresql":
+            options["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
+        with _alone_in(url, options):
+            storage = RDBStorage(
+                url,
+                engine_kwargs=options,
+                heartbeat_interval=heartbeat,
+                grace_period=3 * heartbeat,
+                heartbeat_stale_trial_callback=continue_later,
+            )
+    except (ArgumentError, NoSuchModuleError, ValueError, KeyError):
         raise InputError(
             f"storage {_without_password(url)}: not the URL of a database; expected a form such as "
             "postgresql+psycopg://user@host/name"
@@ -146,8 +150,25 @@ def open_database(url: str, heartbeat: int) -> BaseStorage:
             f"storage {_without_password(url)} needs the package {error.name}; for PostgreSQL: "
             "pip install 'pixelbayes[postgresql]'"
         ) from None
-    except (*OutOfReach, SQLAlchemyError, RuntimeError) as error:
+    except (StorageInternalError, SQLAlchemyError, RuntimeError) as error:
         raise InputError(f"storage {_without_password(url)} cannot be opened ({reason(error)})") from None
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@contextmanager
+def _alone_in(url: str, options: dict[str, Any]) -> Iterator[None]:
+    """Inside the block, no other process creates tables, because two at a time fail; in PostgreSQL only."""
+    if "connect_args" not in options:
+        yield
+        return
+    engine = create_engine(url, poolclass=NullPool, connect_args=options["connect_args"])
+    with engine.begin() as connection:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})"))
+        yield
 
 
 def reason(error: BaseException) -> str:

@@ -82,8 +82,9 @@ def sweep(base: ExperimentConfig, config: SweepConfig, out: Path, *, remarks: Se
     with ExitStack() as stack:
         stack.enter_context(quiet_optuna())
         signals = stack.enter_context(stop_signals())
+        storage: BaseStorage
         if config.storage:
-            storage = open_database(config.storage, config.heartbeat)
+            storage = stack.enter_context(open_database(config.storage, config.heartbeat))
         else:
             stack.enter_context(only_sweep_in(out))
             storage = open_journal(out)
