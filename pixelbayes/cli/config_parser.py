@@ -298,7 +298,8 @@ def check_file(path: Path, types: Mapping[str, Any]) -> list[str]:
     if not isinstance(plain, dict):
         raise InputError(f"{path}: expected fields and values, as --print-config shows them")
     faults = []
-    for name, value in flatten(plain).items():
+    fields = flatten(plain, leaves=[name for name, kind in types.items() if get_origin(kind) is dict])
+    for name, value in fields.items():
         if any(field.startswith(f"{name}.") for field in types):
             faults.append(f"{path}: {name} is {value!r}, expected a group of fields")
         elif name not in types:
@@ -313,4 +314,4 @@ def check_file(path: Path, types: Mapping[str, Any]) -> list[str]:
             ]
     if faults:
         raise InputError.listing(faults)
-    return list(flatten(plain))
+    return list(fields)

@@ -1,18 +1,25 @@
 """Differences between configs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Any], prefix: str = "", leaves: Collection[str] = ()) -> dict[str, Any]:
     """Converts nested dictionaries to one with dotted names.
+
+    Args:
+        config: The dictionaries.
+        prefix: What all names begin with.
+        leaves: Dotted names of dictionaries that are values themselves.
 
     >>> flatten({"seed": 0, "model": {"num_filters": 8}})
     {'seed': 0, 'model.num_filters': 8}
     """
     fields: dict[str, Any] = {}
     for key, value in config.items():
-        fields |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+        name = f"{prefix}{key}"
+        is_nested = isinstance(value, dict) and value and name not in leaves
+        fields |= flatten(value, f"{name}.", leaves) if is_nested else {name: value}
     return fields
 
 
