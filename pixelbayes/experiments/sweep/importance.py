@@ -4,11 +4,12 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
@@ -19,6 +20,14 @@ from pixelbayes.report.sweep_record import GivenTrials, Importance, TrialRecord
 
 MIN_TRIALS = 10
 SHUFFLES = 100
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """The values of a parameter as Optuna receives them."""
+
+    distribution: BaseDistribution
+    values: dict[Any, Any]
 
 
 def importance(
@@ -39,7 +48,8 @@ def importance(
         rows: The settings of each trial.
         values: The result of each trial.
         direction: Whether low or high results are good.
-        distributions: Of parameters, by name; by default, and where values are outside, they follow from the values.
+        distributions: Of parameters, by name. By default, and where values are outside, only the order of numbers
+            counts.
         seed: Of the shuffles.
 
     Returns:
@@ -49,17 +59,17 @@ def importance(
     varied = _varied(rows)
     if len(rows) < MIN_TRIALS or len(varied) < 2:
         return {}
-    distributions = {
-        name: _distribution(observed, (distributions or {}).get(name)) for name, observed in varied.items()
-    }
-    trials = [
-        create_trial(
-            params={name: as_scalar(row[name]) for name in varied if name in row},
-            distributions={name: distributions[name] for name in varied if name in row},
-            value=0.0,
+    codes = {name: _codes(observed, (distributions or {}).get(name)) for name, observed in varied.items()}
+    trials = []
+    for row in rows:
+        here = {name: codes[name] for name in varied if name in row}
+        trials.append(
+            create_trial(
+                params={name: code.values[as_scalar(row[name])] for name, code in here.items()},
+                distributions={name: code.distribution for name, code in here.items()},
+                value=0.0,
+            )
         )
-        for row in rows
-    ]
     evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, 5 / len(rows))))
     results = np.asarray(values, dtype=float) * (1 if direction == "minimise" else -1)
     generator = np.random.default_rng(seed)
@@ -122,17 +132,18 @@ def _varied(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: values for name, values in observed.items() if len(set(values)) > 1}
 
 
-def _distribution(observed: Sequence[Any], given: BaseDistribution | None) -> BaseDistribution:
-    """The given distribution if it has all observed values; otherwise one that the values span."""
-    if given is not None and all(_contains(given, value) for value in observed):
-        return given
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in observed):
-        return CategoricalDistribution(list(dict.fromkeys(observed)))
-    low, high = min(observed), max(observed)
-    log = low > 0 and high / low >= 10
-    if all(isinstance(value, int) for value in observed):
-        return IntDistribution(low, high, log=log)
-    return FloatDistribution(low, high, log=log)
+def _codes(observed: Sequence[Any], given: BaseDistribution | None) -> _Codes:
+    """The given distribution if it contains all values.
+
+    Otherwise numbers are counted in their order. PED-ANOVA divides a range into equal cells, and if most trials of a
+    table have the same value, a wide range has empty cells around the others, in which it sees importance.
+    """
+    values = dict.fromkeys(observed)
+    if given is not None and all(_contains(given, value) for value in values):
+        return _Codes(given, {value: value for value in values})
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        return _Codes(CategoricalDistribution(list(values)), {value: value for value in values})
+    return _Codes(IntDistribution(0, len(values) - 1), {value: rank for rank, value in enumerate(sorted(values))})
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:

@@ -1,11 +1,13 @@
 """Tables of trials that people already have: settings, and results beside them."""
 
 import csv
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from statistics import variance
 from typing import Any
 
 from pixelbayes.experiments.config import ExperimentConfig
@@ -172,14 +174,32 @@ class _Columns:
 
 
 def _remarks_on_rows(rows: Sequence[TableRow]) -> Iterator[str]:
-    unfinished = [row.label for row in rows if row.state and row.state not in FINISHED]
+    unfinished = [row for row in rows if row.state and row.state not in FINISHED]
     if unfinished:
-        yield f"the results of these trials do not count, because they did not finish: {', '.join(unfinished)}"
-    alike = defaultdict(list)
+        yield f"the results of these trials do not count, because they did not finish: {_labels(unfinished)}"
+    for same in _groups(rows, lambda row: row.results):
+        if len(same[0].results) > 1 and any(row.settings != same[0].settings for row in same):
+            yield f"trials {_labels(same)} have other settings and equal results; one may be a copy"
+    repeats = _groups(rows, lambda row: row.settings)
+    deviations = {}
+    for metric in dict.fromkeys(metric for same in repeats for row in same for metric in row.results):
+        measured = [[row.results[metric] for row in same if metric in row.results] for same in repeats]
+        if freedom := sum(len(values) - 1 for values in measured if values):
+            squares = sum(variance(values) * (len(values) - 1) for values in measured if len(values) > 1)
+            deviations[metric] = math.sqrt(squares / freedom)
+    if deviations:
+        said = ", ".join(f"{metric} {value:.2g}" for metric, value in deviations.items())
+        trials = "; ".join(map(_labels, repeats))
+        yield f"trials with equal settings ({trials}) have these standard deviations, which are luck: {said}"
+
+
+def _groups(rows: Sequence[TableRow], key: Callable[[TableRow], Mapping[str, Any]]) -> list[list[TableRow]]:
+    """The rows of which several have the same content."""
+    groups = defaultdict(list)
     for row in rows:
-        if len(row.results) > 1:
-            alike[tuple(row.results.items())].append(row)
-    for same in alike.values():
-        if any(row.settings != same[0].settings for row in same):
-            labels = ", ".join(row.label for row in same)
-            yield f"trials {labels} have other settings and equal results; one may be a copy"
+        groups[tuple(key(row).items())].append(row)
+    return [same for same in groups.values() if len(same) > 1]
+
+
+def _labels(rows: Sequence[TableRow]) -> str:
+    return ", ".join(row.label for row in rows)
