@@ -99,7 +99,8 @@ def translate(names: Iterable[str]) -> Translation:
 def said_unknown(name: str) -> str:
     """What is wrong with an unknown name, and the remedy."""
     known = [*COURSE_FIELDS, *short_names(TYPES), *TYPES]
-    return f"unknown field {name}{suggest(_plain(name), known, 'pixelbayes train --help lists all of them')}"
+    remedy = "remove it, or write the name of a field, as pixelbayes train --help lists them"
+    return f"unknown field {name}{suggest(_plain(name), known, remedy)}"
 
 
 def results_of(names: Iterable[str]) -> dict[str, Metric]:

@@ -9,13 +9,7 @@ from typing import Any, get_args
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.plan import with_fields
 from pixelbayes.experiments.sweep.config import DIRECTIONS, SweepConfig
-from pixelbayes.experiments.sweep.course_names import (
-    RESULTS,
-    TYPES,
-    results_of,
-    said_unknown,
-    translate,
-)
+from pixelbayes.experiments.sweep.course_names import RESULTS, TYPES, results_of, said_unknown, translate
 from pixelbayes.experiments.sweep.space import search_space
 from pixelbayes.utils.config_fields import convert, suggest
 from pixelbayes.utils.errors import InputError
@@ -126,8 +120,8 @@ class _Reader:
 
     def _method(self) -> None:
         method = self.plain.get("method")
-        if method in SAMPLERS:
-            self.options["sampler"] = SAMPLERS[method]
+        if str(method) in SAMPLERS:
+            self.options["sampler"] = SAMPLERS[str(method)]
             if method == "bayes":
                 self.remarks.append("method bayes is the sampler tpe; --sampler gp is a Gaussian process")
         else:
@@ -239,7 +233,7 @@ class _Reader:
 
     def _fields(self, given: Mapping[str, Mapping[str, Any]]) -> None:
         found = translate(given)
-        self.faults += [f"{said_unknown(name)}, or remove it" for name in found.unknown]
+        self.faults += [said_unknown(name) for name in found.unknown]
         self.remarks += [
             f"{name} is ignored, because it says {what} and changes no result"
             for name, what in found.without_effect.items()
@@ -262,7 +256,7 @@ class _Reader:
         Raises:
             InputError: If they are faulty, or have no counterpart.
         """
-        distribution = options.get("distribution") or _implied_distribution(options)
+        distribution = str(options.get("distribution") or _implied_distribution(options))
         if distribution not in KEYS:
             said = f"has distribution {distribution}" if distribution else "has neither values nor min and max"
             raise InputError(f"{name} {said}; {FORM}")
@@ -349,12 +343,15 @@ def _without_ends(name: str, distribution: str, options: Mapping[str, Any]) -> s
 
 
 def _number(name: str, value: Any) -> float:
-    """A number; a whole one is an int. YAML takes 1e-4 for text.
+    """A finite number; a whole one may be an int. YAML takes 1e-4 for text.
 
     Raises:
         InputError: If it is none.
     """
-    return value if isinstance(value, int) and not isinstance(value, bool) else convert(name, value, float)
+    number: float = value if isinstance(value, int) and not isinstance(value, bool) else convert(name, value, float)
+    if not math.isfinite(number):
+        raise InputError(f"{name} is {number}, expected a finite number")
+    return number
 
 
 def _is_whole(value: Any) -> bool:
