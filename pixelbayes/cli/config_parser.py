@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, NoReturn, TypeVar, get_args, get_origin
 
-import yaml
-
 from pixelbayes.cli.parser import Parser, PreParser
 from pixelbayes.experiments.config import RunConfig
 from pixelbayes.utils.config_diff import flatten
@@ -23,6 +21,7 @@ from pixelbayes.utils.config_fields import (
     suggest,
 )
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.files import read_yaml
 
 INDENT = 30  # column at which help texts begin
 WIDTH = 118
@@ -286,17 +285,7 @@ def check_file(path: Path, types: Mapping[str, Any]) -> list[str]:
     Raises:
         InputError: With one line for each fault.
     """
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the config cannot be read ({getattr(error, 'strerror', error)})") from error
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise InputError(f"{path}: {line}not YAML ({error.problem}); --print-config shows the form") from error
-    except yaml.YAMLError as error:  # a character that YAML does not allow
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(plain, dict):
-        raise InputError(f"{path}: expected fields and values, as --print-config shows them")
+    plain = read_yaml(path, "--print-config shows the form")
     faults = []
     fields = flatten(plain, leaves=[name for name, kind in types.items() if get_origin(kind) is dict])
     for name, value in fields.items():

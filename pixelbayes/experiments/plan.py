@@ -36,14 +36,14 @@ MakeModule = Callable[[C], "NetworkModule[Any, Any]"]
 
 
 def with_fields(config: C, values: Mapping[str, Any]) -> C:
-    """A config with other values of the fields with these dotted names, such as `training.epochs`."""
+    """A config with other values of the fields with these names, such as `training.epochs` and `seed`."""
     groups: dict[str, dict[str, Any]] = {}  # replaced together, as fields may depend on each other
     for name, value in values.items():
-        group, _, field = name.partition(".")
+        group, _, field = name.rpartition(".")
         groups.setdefault(group, {})[field] = value
-    return dataclasses.replace(
-        config, **{name: dataclasses.replace(getattr(config, name), **fields) for name, fields in groups.items()}
-    )
+    own = groups.pop("", {})
+    changed = {name: dataclasses.replace(getattr(config, name), **fields) for name, fields in groups.items()}
+    return dataclasses.replace(config, **own, **changed)
 
 
 def settle(config: C, make_module: MakeModule[C]) -> C:

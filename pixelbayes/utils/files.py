@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -12,13 +12,17 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import platformdirs
+import yaml
 
+from pixelbayes.utils.archives import AnyPath
 from pixelbayes.utils.errors import NO_SPACE, InputError
 
 T = TypeVar("T")
 
 CACHE = "PIXELBAYES_CACHE"  # environment variable
 CACHE_REMEDY = f"set the environment variable {CACHE} to a folder that can be written"
+
+DELIMITERS = (",", ";", "\t")  # of csv files
 
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin")
 
@@ -63,6 +67,54 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def csv_cells(path: AnyPath, is_head: Callable[[list[str]], bool]) -> Iterator[tuple[int, list[str]]]:
+    """The number of each row's last line and the cells of the row, in a csv file in UTF-8.
+
+    Args:
+        path: The file.
+        is_head: Whether cells are names of columns. The delimiter is the first of `DELIMITERS` with which the cells of
+            the first row are; if there is none, the first that divides the row.
+
+    Raises:
+        OSError: If the file cannot be read.
+        UnicodeDecodeError: If it is not UTF-8.
+        csv.Error: If it is not csv.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = next((line for line in file if line.strip()), "")
+    heads = {mark: next(csv.reader([first], delimiter=mark, skipinitialspace=True), []) for mark in DELIMITERS}
+    marks = [mark for mark in DELIMITERS if len(heads[mark]) > 1] or [","]
+    mark = next((mark for mark in marks if is_head(heads[mark])), marks[0])
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=mark, skipinitialspace=True)
+        for cells in reader:
+            yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def read_yaml(path: Path, form: str) -> dict[str, Any]:
+    """Reads a YAML file of fields and values.
+
+    Args:
+        path: The file.
+        form: Where its form is shown, for the message, such as "--print-config shows the form".
+
+    Raises:
+        InputError: If it cannot be read, or is no such file.
+    """
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise InputError(f"{path}: {line}not YAML ({error.problem}); {form}") from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(plain, dict):
+        raise InputError(f"{path}: expected fields and values; {form}")
+    return plain
 
 
 def from_json(cls: type[T], values: Mapping[str, Any]) -> T:

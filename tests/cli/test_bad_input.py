@@ -157,7 +157,7 @@ CSV = [
     ),
 ]
 CONFIG = [
-    Case("a missing config", f"{TRAIN} --config none.yaml", "none.yaml: the config cannot be read (No such file"),
+    Case("a missing config", f"{TRAIN} --config none.yaml", "none.yaml: cannot be read (No such file"),
     Case(
         "a config that is not YAML",
         f"{TRAIN} --config wrong.yaml",
@@ -167,7 +167,7 @@ CONFIG = [
     Case(
         "a config without fields",
         f"{TRAIN} --config wrong.yaml",
-        "wrong.yaml: expected fields and values, as --print-config shows them",
+        "wrong.yaml: expected fields and values; --print-config shows the form",
         lambda: config("- epochs\n"),
     ),
     Case(

@@ -26,10 +26,9 @@ from pixelbayes.data.listing import (
 from pixelbayes.data.sources.folder import SUFFIXES, folders_in, images_below, images_in, tables_in, unwrapped
 from pixelbayes.utils.archives import AnyPath, as_path
 from pixelbayes.utils.errors import InputError
+from pixelbayes.utils.files import csv_cells
 
 PATH_COLUMNS = ("path", "file_name", "filename", "image", "image_id", "id")  # the first one that is there
-
-DELIMITERS = (",", ";", "\t")
 
 IMAGE_FOLDERS = ("images", "imgs")
 
@@ -175,8 +174,9 @@ def _divided_by_folder(rows: list[_Row]) -> tuple[list[_Row], bool]:
 
 def _rows(table: AnyPath, split: str | None, finder: "_Finder", faults: list[str]) -> list[_Row]:
     try:
-        read = _jsonl_cells if table.suffix.lower() == ".jsonl" else _csv_cells
-        numbered = [(number, cells) for number, cells in read(table) if any(cells)]
+        is_jsonl = table.suffix.lower() == ".jsonl"
+        read = _jsonl_cells(table) if is_jsonl else csv_cells(table, lambda names: _columns(names) is not None)
+        numbered = [(number, cells) for number, cells in read if any(cells)]
     except InputError as error:  # from an archive
         faults.append(str(error))
         return []
@@ -209,19 +209,6 @@ def _rows(table: AnyPath, split: str | None, finder: "_Finder", faults: list[str
     elif not numbered:
         faults.append(f"{table}: no rows; write path,label rows or remove the file")
     return rows
-
-
-def _csv_cells(table: AnyPath) -> Iterator[tuple[int, list[str]]]:
-    """The number and the cells of each row."""
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        first = next((line for line in file if line.strip()), "")
-    heads = {mark: next(csv.reader([first], delimiter=mark, skipinitialspace=True), []) for mark in DELIMITERS}
-    marks = [mark for mark in DELIMITERS if len(heads[mark]) > 1] or [","]
-    mark = next((mark for mark in marks if _columns(heads[mark])), marks[0])
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=mark, skipinitialspace=True)
-        for cells in reader:
-            yield reader.line_num, [cell.strip() for cell in cells]
 
 
 def _jsonl_cells(table: AnyPath) -> Iterator[tuple[int, list[str]]]:
