@@ -12,6 +12,7 @@ from pixelbayes.plots.layout import shorten
 from pixelbayes.plots.style import FAINT, INK, QUIET, SHADES, VERMILLION, WHITE, styled
 from pixelbayes.plots.trials import Scale, short_names, value_limits
 
+MANY = 60  # lines from which they are thinner
 MAX_LABELS = 20  # beside an axis
 
 
@@ -53,7 +54,7 @@ def parallel_coordinates(
         if index in ends:
             line.append(min(1.02, max(-0.02, ends[index])))
             goodness = 1 - line[-1] if minimise else line[-1]
-            colour, width, order = _shade(goodness), 1.1, 2 + goodness
+            colour, width, order = _shade(goodness), 1.1 if len(ends) < MANY else 0.7, 2 + goodness
         if index == best:
             colour, width, order = VERMILLION, 2.2, 4
         axes.plot(range(len(line)), line, color=colour, linewidth=width, zorder=order, solid_joinstyle="round")
@@ -77,7 +78,7 @@ def _draw_axis(axes: Axes, place: int, name: str, scale: Scale, room: int) -> No
     axes.text(place, 1.05, shorten(name, 30), rotation=20, rotation_mode="anchor", color=INK, size=8, va="bottom")
     ticks = scale.ticks()
     shown = list(ticks)[:: -(-len(ticks) // MAX_LABELS) or 1]
-    box = {"facecolor": WHITE, "alpha": 0.75, "linewidth": 0, "pad": 0.8}
+    box = {"facecolor": WHITE, "alpha": 0.85, "linewidth": 0, "pad": 0.8}
     for at, height in zip(shown, scale.fractions(shown), strict=True):
         axes.plot([place, place + 0.03], [height, height], color=QUIET, linewidth=0.9, zorder=5)
         axes.text(

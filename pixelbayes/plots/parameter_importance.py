@@ -9,13 +9,11 @@ from pixelbayes.plots.style import BLUE, FAINT, INK, SOFT, styled
 
 
 @styled
-def parameter_importance(
-    importance: Mapping[str, tuple[float, float]], without_effect: Collection[str] = ()
-) -> Figure:
+def parameter_importance(importance: Mapping[str, tuple[float, float]], without_effect: Collection[str] = ()) -> Figure:
     """A bar for each parameter, the most important one first, and a mark at what luck gives.
 
     Args:
-        importance: Share of the importance of each parameter, and what shuffled results give in 95 of 100 cases at most.
+        importance: Share of each parameter, and the one that shuffled results give in 95 of 100 cases at most.
         without_effect: Parameters that change nothing; their bars are hatched.
     """
     ordered = dict(sorted(importance.items(), key=lambda item: item[1][0], reverse=True))

@@ -43,7 +43,7 @@ def parameter_slice(
     scale = Scale.of(parameters, searched)
     positions = scale.positions(parameters)
     if scale.categories:  # the golden ratio spreads any number of trials evenly
-        positions = [at + JITTER * (2 * (index * 0.618034 % 1) - 1) for index, at in enumerate(positions)]
+        positions = [at + JITTER * (2 * ((index * 0.618034 + 0.5) % 1) - 1) for index, at in enumerate(positions)]
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = figure.add_subplot(xlabel=shorten(name, 40), ylabel=heading, xscale="log" if scale.log else "linear")
     draw_trials(axes, positions, values, states, minimise, best)

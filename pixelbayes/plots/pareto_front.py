@@ -37,15 +37,19 @@ def pareto_front(
     figure = Figure(figsize=(5.6 if across == 1 else 8.4, 3.8 * rows), layout="constrained")
     panels = figure.subplots(rows, across, squeeze=False).flat
     on_front = [number in set(front) for number in numbers]
-    for axes, (one, other) in zip(panels, pairs, strict=False):
+    for (one, other), axes in zip(pairs, panels, strict=False):
         points = list(zip(values[one], values[other], strict=True))
-        beaten, best = ([p for p, is_best in zip(points, on_front, strict=True) if is_best == which] for which in (0, 1))
+        beaten, best = (
+            [p for p, is_best in zip(points, on_front, strict=True) if is_best == which] for which in (0, 1)
+        )
         axes.plot(*_transposed(beaten), "o", color=SOFT, markersize=4, label="beaten")
         axes.plot(*_transposed(best), "D", color=BLUE, markersize=5.5, label="not beaten", zorder=3)
         if len(values) == 2:
             axes.step(*_transposed(sorted(best)), where="post" if minimise[other] == minimise[one] else "pre",
                       color=BLUE, linewidth=0.9, zorder=2)  # fmt: skip
-        for number, point in zip([n for n, is_best in zip(numbers, on_front, strict=True) if is_best], best, strict=True):
+        for number, point in zip(
+            [n for n, is_best in zip(numbers, on_front, strict=True) if is_best], best, strict=True
+        ):
             axes.annotate(
                 f"{number}", point, (5, 4), textcoords="offset points", size=7, color=INK, annotation_clip=True
             )  # fmt: skip

@@ -1,15 +1,14 @@
 """When, and where, the trials of a sweep were trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from pixelbayes.plots.layout import shorten, text_width
-from pixelbayes.plots.style import BLUE, DPI, FAINT, INK, QUIET, SHADES, SOFT, VERMILLION, WHITE, styled
+from pixelbayes.plots.style import BLUE, FAINT, INK, QUIET, SHADES, SOFT, VERMILLION, WHITE, styled
 
-LOOKS: Mapping[str, Mapping[str, Any]] = {
+LOOKS: dict[str, dict[str, Any]] = {
     "finished": {"facecolor": SHADES[1]},
     "pruned": {"facecolor": FAINT},
     "failed": {"facecolor": WHITE, "edgecolor": VERMILLION, "hatch": "xxxx"},
@@ -17,6 +16,7 @@ LOOKS: Mapping[str, Mapping[str, Any]] = {
     "further seed": {"facecolor": WHITE, "edgecolor": SOFT, "hatch": "////"},
 }
 MAX_GAP = 0.02  # part of the whole; a longer time in which nothing ran is left out
+WIDTH, DIGIT = 5.6, 0.06  # of the axes and of a digit in a bar, in inches
 UNITS = {"hours": 3600.0, "minutes": 60.0, "seconds": 1.0}  # of which at least two are needed
 
 
@@ -57,23 +57,20 @@ def trial_timeline(bars: Sequence[Bar], seconds: float = 0.0) -> Figure:
         start = bar.start - _shift(bar.start, shifts)
         end = whole if bar.end is None else bar.end - _shift(bar.start, shifts)
         place = workers.index(bar.worker)
-        axes.barh(
-            place, (end - start) / length, left=start / length, height=0.72, **{"linewidth": 0.6, "edgecolor": WHITE}
-            | LOOKS[bar.state]
-        )  # fmt: skip
-        if (end - start) / whole * 5.6 > text_width([bar.name], size=6.5) / DPI + 0.04:  # the axes' width in inches
-            box = {"facecolor": WHITE, "alpha": 0.8, "linewidth": 0, "pad": 0.4} if "hatch" in LOOKS[bar.state] else None
-            axes.text(
-                (start + end) / 2 / length, place, bar.name, ha="center", va="center", size=6.5, color=INK, bbox=box
-            )  # fmt: skip
+        look: dict[str, Any] = {"linewidth": 0.6, "edgecolor": WHITE} | LOOKS[bar.state]
+        axes.barh(place, (end - start) / length, left=start / length, height=0.72, **look)
+        if (end - start) / whole * WIDTH > len(bar.name) * DIGIT + 0.04:
+            text = axes.text((start + end) / 2 / length, place, bar.name, ha="center", va="center", size=6.5, color=INK)
+            if "hatch" in look:
+                text.set_bbox({"facecolor": WHITE, "alpha": 0.8, "linewidth": 0, "pad": 0.4})
     for time in [time - shift for time, shift in shifts if time > bars[0].start]:
         axes.axvline(time / length, color=QUIET, linewidth=0.9, linestyle=(0, (3, 3)))
-    axes.set_yticks(range(len(workers)), [shorten(worker, 24) for worker in workers])
+    axes.set_yticks(range(len(workers)), [worker if len(worker) <= 24 else f"…{worker[-23:]}" for worker in workers])
     axes.set_ylim(max(len(workers), 1) - 0.5, -0.5)
     axes.tick_params(length=0)
     states = [state for state in LOOKS if any(bar.state == state for bar in bars)]
     if states:
-        patches = [Patch(**{"linewidth": 0.8} | dict(LOOKS[state])) for state in states]
+        patches = [Patch(linewidth=0.8, **LOOKS[state]) for state in states]
         figure.legend(patches, states, loc="outside upper left", ncols=len(states))
     return figure
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from pixelbayes.plots.style import BLUE, SOFT, VERMILLION
 
 MAX_CATEGORIES = 8  # distinct numbers up to which each has its own place, if nothing is known of the parameter
+WIDE = 20  # ratio of the largest and the least real number from which an axis is logarithmic, likewise
 MAX_TICKS = 6
 
 
@@ -54,7 +55,8 @@ class Scale:
             ends = [*map(float, span.groups()), *numbers]
             return cls._of_numbers(ends, ":log" in searched and min(ends) > 0)
         if is_numeric and not searched and len(set(numbers)) > MAX_CATEGORIES:
-            return cls._of_numbers(numbers, min(numbers) > 0 and max(numbers) >= 100 * min(numbers))
+            is_whole = all(isinstance(number, int) for number in numbers)
+            return cls._of_numbers(numbers, not is_whole and 0 < WIDE * min(numbers) <= max(numbers))
         listed = re.split(r",(?![^\[]*\])", searched)  # at commas outside of lists
         by_text = {as_text(value): value for value in values}
         order = sorted(by_text, key=lambda text: listed.index(text) if text in listed else len(listed))
@@ -125,10 +127,9 @@ def value_limits(values: Collection[float], minimise: bool) -> tuple[float, floa
     if not values:
         return 0.0, 1.0
     best_first = sorted(values, reverse=not minimise)
-    best, typical, worst = best_first[0], best_first[int(0.75 * (len(values) - 1))], best_first[-1]
-    limit = best + 3 * (typical - best)
-    if typical != best and abs(worst - best) > abs(limit - best):
-        worst = limit
+    best, typical = best_first[0], best_first[int(0.75 * (len(values) - 1))]
+    within = [value for value in best_first if abs(value - best) <= 3 * abs(typical - best)]
+    worst = within[-1] if typical != best else best_first[-1]
     margin = 0.06 * abs(worst - best) or 0.1 * abs(best) or 1.0
     return min(best, worst) - margin, max(best, worst) + margin
 
@@ -151,13 +152,13 @@ def draw_trials(
     Returns:
         What is to be named in a legend, by name.
     """
-    known = [
-        index
+    known = {
+        index: value
         for index, value in enumerate(values)
         if value is not None and math.isfinite(value) and math.isfinite(x[index])
-    ]
+    }
     finished = [index for index in known if states[index] == "finished"]
-    low, high = value_limits([float(values[i]) for i in finished or known], minimise)  # type: ignore[arg-type]
+    low, high = value_limits([known[index] for index in finished or known], minimise)
     kinds = {
         "stopped early": ([index for index in known if states[index] != "finished"], "x", SOFT, 4.5),
         "finished": ([index for index in finished if index != best], "o", BLUE, 4.5),
@@ -166,12 +167,12 @@ def draw_trials(
     handles = {}
     for order, (name, (indices, marker, colour, size)) in enumerate(kinds.items(), 3):
         style: dict[str, Any] = {"linestyle": "", "color": colour, "markersize": size, "zorder": order}
-        within = [i for i in indices if low <= values[i] <= high]  # type: ignore[operator]
-        beyond = [i for i in indices if i not in set(within)]
-        (drawn,) = axes.plot([x[i] for i in within], [values[i] for i in within], marker=marker, alpha=0.85, **style)
+        within = [i for i in indices if low <= known[i] <= high]
+        (drawn,) = axes.plot([x[i] for i in within], [known[i] for i in within], marker=marker, alpha=0.85, **style)
         for edge, triangle in ((low, "v"), (high, "^")):
-            at = [x[i] for i in beyond if (values[i] < low) == (edge == low)]  # type: ignore[operator]
-            axes.plot(at, [edge] * len(at), marker=triangle, clip_on=False, **style)
+            at = [x[i] for i in indices if (known[i] < low if edge == low else known[i] > high)]
+            if at:  # a mark without points that is not clipped would take room in the layout
+                axes.plot(at, [edge] * len(at), marker=triangle, clip_on=False, **style)
         if indices:
             handles[name] = drawn
     axes.set_ylim(low, high)

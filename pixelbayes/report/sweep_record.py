@@ -202,6 +202,11 @@ class SweepRecord:
             InputError: If it cannot be read, or is none.
         """
         try:
-            return from_json(cls, json.loads(path.read_text(encoding="utf-8")))
+            record = from_json(cls, json.loads(path.read_text(encoding="utf-8")))
+            if not isinstance(record.objectives, dict) or not record.objectives:
+                raise ValueError("no objectives")
+            if not all(isinstance(trial, TrialRecord) for trial in record.trials):
+                raise ValueError("a trial without fields")
+            return record
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: not the record of a sweep ({error}); repeat the sweep's command") from error
