@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pixelbayes.plots.layout import shorten
+from pixelbayes.plots.layout import shorten_middle
 from pixelbayes.plots.style import FAINT, INK, QUIET, SHADES, VERMILLION, WHITE, styled
 from pixelbayes.plots.trials import Scale, short_names, value_limits
 
@@ -75,12 +75,14 @@ def _shade(goodness: float) -> str:
 
 def _draw_axis(axes: Axes, place: int, name: str, scale: Scale, room: int) -> None:
     axes.plot([place, place], [0, 1], color=QUIET, linewidth=0.9, zorder=5)
-    axes.text(place, 1.05, shorten(name, 30), rotation=20, rotation_mode="anchor", color=INK, size=8, va="bottom")
+    axes.text(
+        place, 1.05, shorten_middle(name, 30), rotation=20, rotation_mode="anchor", color=INK, size=8, va="bottom"
+    )
     ticks = scale.ticks()
     shown = list(ticks)[:: -(-len(ticks) // MAX_LABELS) or 1]
     box = {"facecolor": WHITE, "alpha": 0.85, "linewidth": 0, "pad": 0.8}
     for at, height in zip(shown, scale.fractions(shown), strict=True):
         axes.plot([place, place + 0.03], [height, height], color=QUIET, linewidth=0.9, zorder=5)
         axes.text(
-            place + 0.07, height, shorten(ticks[at], room), size=7, color=QUIET, va="center", bbox=box, zorder=6
+            place + 0.07, height, shorten_middle(ticks[at], room), size=7, color=QUIET, va="center", bbox=box, zorder=6
         )  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from matplotlib.figure import Figure
 
-from pixelbayes.plots.layout import shorten
+from pixelbayes.plots.layout import shorten_middle
 from pixelbayes.plots.style import BLUE, FAINT, INK, SOFT, styled
 
 
@@ -29,7 +29,7 @@ def parameter_importance(importance: Mapping[str, tuple[float, float]], without_
         handles["importance" if is_real else "of a column without effect"] = bar[0]
         (mark,) = axes.plot([by_luck, by_luck], [place - 0.42, place + 0.42], color=INK, linewidth=1.8)
         handles["luck, at most in 95 of 100 cases"] = mark
-    axes.set_yticks(range(len(ordered)), [shorten(name, 40) for name in ordered])
+    axes.set_yticks(range(len(ordered)), [shorten_middle(name, 40) for name in ordered])
     axes.set_ylim(max(len(ordered), 1) - 0.4, -0.6)
     axes.set_xlim(0, 1.05 * max([*(max(pair) for pair in ordered.values()), 0.1]))
     axes.grid(axis="x", color=FAINT)

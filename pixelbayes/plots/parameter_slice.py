@@ -5,13 +5,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from pixelbayes.plots.layout import shorten, text_width
+from pixelbayes.plots.layout import shorten_middle, text_width
 from pixelbayes.plots.style import DPI, styled
 from pixelbayes.plots.trials import Scale, draw_trials
 
 WIDTH, HEIGHT = 3.4, 2.6  # in inches, without slanted labels
 JITTER = 0.2  # largest distance from the place of a category
-NARROW = 18  # length of a name of a category
+NARROW = 20  # length of a name of a category
 
 
 @styled
@@ -45,14 +45,14 @@ def parameter_slice(
     if scale.categories:  # the golden ratio spreads any number of trials evenly
         positions = [at + JITTER * (2 * ((index * 0.618034 + 0.5) % 1) - 1) for index, at in enumerate(positions)]
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-    axes = figure.add_subplot(xlabel=shorten(name, 40), ylabel=heading, xscale="log" if scale.log else "linear")
+    axes = figure.add_subplot(xlabel=shorten_middle(name, 40), ylabel=heading, xscale="log" if scale.log else "linear")
     draw_trials(axes, positions, values, states, minimise, best)
     margin = 0 if scale.categories else 0.04
     ends = [scale.low * (scale.high / scale.low) ** at for at in (-margin, 1 + margin)] if scale.log else [
         scale.low + (scale.high - scale.low) * at for at in (-margin, 1 + margin)
     ]  # fmt: skip
     axes.set_xlim(*ends)
-    ticks = {at: shorten(label, NARROW) for at, label in scale.ticks().items()}
+    ticks = {at: shorten_middle(label, NARROW) for at, label in scale.ticks().items()}
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.set_xticks([], minor=True)
     if ticks:

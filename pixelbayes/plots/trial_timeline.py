@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from pixelbayes.plots.layout import shorten_middle
 from pixelbayes.plots.style import BLUE, FAINT, INK, QUIET, SHADES, SOFT, VERMILLION, WHITE, styled
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -65,7 +66,7 @@ def trial_timeline(bars: Sequence[Bar], seconds: float = 0.0) -> Figure:
                 text.set_bbox({"facecolor": WHITE, "alpha": 0.8, "linewidth": 0, "pad": 0.4})
     for time in [time - shift for time, shift in shifts if time > bars[0].start]:
         axes.axvline(time / length, color=QUIET, linewidth=0.9, linestyle=(0, (3, 3)))
-    axes.set_yticks(range(len(workers)), [worker if len(worker) <= 24 else f"…{worker[-23:]}" for worker in workers])
+    axes.set_yticks(range(len(workers)), [shorten_middle(worker, 24) for worker in workers])
     axes.set_ylim(max(len(workers), 1) - 0.5, -0.5)
     axes.tick_params(length=0)
     states = [state for state in LOOKS if any(bar.state == state for bar in bars)]

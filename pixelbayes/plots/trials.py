@@ -158,7 +158,9 @@ def draw_trials(
         if value is not None and math.isfinite(value) and math.isfinite(x[index])
     }
     finished = [index for index in known if states[index] == "finished"]
-    low, high = value_limits([known[index] for index in finished or known], minimise)
+    best_of_all = sorted(known.values(), reverse=not minimise)[:1]  # may be that of a trial that was stopped
+    low, high = value_limits([*(known[index] for index in finished or known), *best_of_all], minimise)
+    edge, triangle = (high, "^") if minimise else (low, "v")
     kinds = {
         "stopped early": ([index for index in known if states[index] != "finished"], "x", SOFT, 4.5),
         "finished": ([index for index in finished if index != best], "o", BLUE, 4.5),
@@ -169,10 +171,9 @@ def draw_trials(
         style: dict[str, Any] = {"linestyle": "", "color": colour, "markersize": size, "zorder": order}
         within = [i for i in indices if low <= known[i] <= high]
         (drawn,) = axes.plot([x[i] for i in within], [known[i] for i in within], marker=marker, alpha=0.85, **style)
-        for edge, triangle in ((low, "v"), (high, "^")):
-            at = [x[i] for i in indices if (known[i] < low if edge == low else known[i] > high)]
-            if at:  # a mark without points that is not clipped would take room in the layout
-                axes.plot(at, [edge] * len(at), marker=triangle, clip_on=False, **style)
+        beyond = [x[i] for i in indices if not low <= known[i] <= high]
+        if beyond:  # a mark without points that is not clipped would take room in the layout
+            axes.plot(beyond, [edge] * len(beyond), marker=triangle, clip_on=False, **style)
         if indices:
             handles[name] = drawn
     axes.set_ylim(low, high)

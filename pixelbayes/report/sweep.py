@@ -178,8 +178,8 @@ def _verdict(record: SweepRecord) -> str:
     if not others:
         return f"Only trial {record.best} was trained again, so there is nothing to compare it with."
     if not alike:
-        worse = _named([each.number for each in others])
-        return f"Trial {record.best} is better than {worse}: no interval of a difference holds 0."
+        beaten = _named([each.number for each in others])
+        return f"Trial {record.best} is better than {beaten}: no interval of a difference holds 0."
     text = (
         f"{_named(alike, capital=True)} cannot be told apart from trial {record.best}, the best one: the interval of "
         f"{'the difference' if len(alike) == 1 else 'each difference'} holds 0."
