@@ -53,7 +53,7 @@ def learning_curves(
             zorder=order,
         )  # fmt: skip
         if states[number] == "pruned":
-            (handles["pruned"],) = axes.plot(epochs[-1], values[-1], "x", color=SOFT, markersize=4.5, zorder=order)
+            (handles["pruned"],) = axes.plot(epochs[-1], values[-1], "x", color=SOFT, markersize=4.5, zorder=6)
     if drawn:
         values_of = [[value for _, value in points] for points in drawn.values()]
         axes.set_ylim(value_limits([end for values in values_of for end in (min(values), max(values))], minimise))

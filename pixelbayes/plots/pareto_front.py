@@ -54,7 +54,8 @@ def pareto_front(
                 f"{number}", point, (5, 4), textcoords="offset points", size=7, color=INK, annotation_clip=True
             )  # fmt: skip
         axes.set(xlabel=_label(one, minimise), ylabel=_label(other, minimise))
-        axes.set(xlim=value_limits(values[one], minimise[one]), ylim=value_limits(values[other], minimise[other]))
+        x, y = _transposed(best)
+        axes.set(xlim=_limits(values[one], x, minimise[one]), ylim=_limits(values[other], y, minimise[other]))
         axes.grid()
         axes.tick_params(length=0)
     for unused in panels:
@@ -65,6 +66,13 @@ def pareto_front(
 
 def _transposed(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
+
+
+def _limits(values: Sequence[float], front: Sequence[float], minimise: bool) -> tuple[float, float]:
+    """Limits that leave out values far beyond the others, but none of the front."""
+    low, high = value_limits(values, minimise)
+    inside = [value for value in values if low <= value <= high]
+    return value_limits([min([*inside, *front], default=low), max([*inside, *front], default=high)], minimise)
 
 
 def _label(name: str, minimise: Mapping[str, bool]) -> str:

@@ -1,5 +1,6 @@
 """The page of a sweep, and its table of trials."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
 from statistics import fmean, stdev
@@ -380,7 +381,8 @@ def _trial_section(record: SweepRecord) -> Section:
 
 
 def _search_section(record: SweepRecord) -> Section:
-    space = Table(list(record.parameters.items()), ["field", "values"], "What was searched.", numeric=False)
+    searched = [[name, re.sub(",(?! )", ", ", values)] for name, values in record.parameters.items()]
+    space = Table(searched, ["field", "values"], "What was searched.", numeric=False)
     facts = {
         "data": record.source,
         "objective": ", ".join(f"{_heading(key)}, {direction}" for key, direction in record.objectives.items()),

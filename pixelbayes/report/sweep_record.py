@@ -205,8 +205,9 @@ class SweepRecord:
             record = from_json(cls, json.loads(path.read_text(encoding="utf-8")))
             if not isinstance(record.objectives, dict) or not record.objectives:
                 raise ValueError("no objectives")
-            if not all(isinstance(trial, TrialRecord) for trial in record.trials):
-                raise ValueError("a trial without fields")
+            for kind, found in {TrialRecord: record.trials, RepeatRecord: record.repeats}.items():
+                if not all(isinstance(each, kind) for each in found):
+                    raise ValueError(f"no {kind.__name__}")
             return record
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: not the record of a sweep ({error}); repeat the sweep's command") from error

@@ -143,6 +143,10 @@ def test_the_pareto_front_is_numbered_and_an_unused_panel_is_empty():
     assert line(axes, "o") == [[2, 2]]
     assert line(axes, "D") == [[1, 2], [2, 1]]
     assert [text.get_text() for text in axes.texts] == ["4", "5"]
+    far = pareto_front(
+        [4, 5, 6], {"x": [1.0, 1.1, 1.2], "y": [3.0, 2.0, -900.0]}, [4, 6], minimise={"x": True, "y": False}
+    )
+    assert far.axes[0].get_ylim()[0] < -900  # nothing of the front is left out
     three = values | {"z": [0.0, 0.0, 1.0]}
     panels = pareto_front([4, 5, 6], three, [5], minimise=dict.fromkeys(three, True)).axes
     assert [panel.axison for panel in panels] == [True, True, True, False]

@@ -27,7 +27,7 @@ EVIL = "out of <memory> & time"
 
 def trial(number, nll=None, state="finished", *, width=8, **more):
     """A trial with some settings; one with a value has measurements, progress and a span."""
-    settings = {"model.num_filters": width, "training.learning_rate": 10.0 ** -(1 + number % 3)}
+    settings = {"model.num_filters": width, "training.learning_rate": 10.0 ** -(1 + number % 3) / 3}
     if nll is not None:
         more = {
             "values": {"accuracy": 1 - nll / 3, "nll": nll, "parameters": 1234.0},
@@ -146,8 +146,8 @@ def test_every_section_has_something_to_show_and_the_text_of_the_record_is_escap
     html = page().html()
     assert EVIL not in html
     text = re.sub(r"\s+", " ", Document(html).text)
-    assert f"num_filters=8, learning_rate=0.1 {EVIL}" in text
-    assert "0, seed 1 num_filters=8, learning_rate=0.1 nan in epoch 2" in text
+    assert f"num_filters=8, learning_rate=0.03333 {EVIL}" in text
+    assert "0, seed 1 num_filters=8, learning_rate=0.03333 nan in epoch 2" in text
     assert "of 6 trials; 1 pruned, 1 failed" in text
     assert "standard deviation of the negative log-likelihood of 0.0141" in text
     assert "The column note changes nothing that is measured, so what it seems to matter is luck." in text
