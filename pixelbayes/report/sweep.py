@@ -25,7 +25,14 @@ from pixelbayes.utils.files import csv_text
 
 ROWS = 200  # of the table of trials on the page
 COSTS = {"parameters": "parameters", "seconds": "seconds of training"}  # headings of values that are no metrics
-OPTIONAL = ("epochs", "resumed", "promoted", "infeasible", "reason", "folder")  # left out on the page if all are empty
+OPTIONAL = (
+    "epochs_trained",
+    "resumed",
+    "promoted",
+    "infeasible",
+    "reason",
+    "folder",
+)  # left out on the page if all are empty
 STATES: tuple[State, ...] = ("finished", "pruned", "failed", "running", "waiting")
 
 
@@ -108,7 +115,9 @@ def trial_rows(record: SweepRecord, trials: Sequence[TrialRecord]) -> list[list[
     header = ["number", "state", *fields]
     for key, has_interval in keys.items():
         header += [key, f"{key}_low", f"{key}_high"] if has_interval else [key]
-    rows: list[list[Any]] = [[*header, "epochs", "origin", "resumed", "promoted", "infeasible", "reason", "folder"]]
+    rows: list[list[Any]] = [
+        [*header, "epochs_trained", "origin", "resumed", "promoted", "infeasible", "reason", "folder"]
+    ]
     for trial in trials:
         row: list[Any] = [trial.number, trial.state]
         row += [_as_cell(trial.settings[name]) if name in trial.settings else "" for name in fields]

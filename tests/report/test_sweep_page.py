@@ -168,7 +168,7 @@ def test_the_table_has_one_row_a_trial_and_every_value_with_all_of_its_digits():
         assert {name: float(row[name]) for name in each.settings} == each.settings
         assert (row["reason"], row["folder"]) == (each.reason, each.folder)
     assert (float(rows[0]["nll_low"]), float(rows[0]["nll_high"])) == TRIALS[0].intervals["nll"]
-    assert [rows[0][key] for key in ("epochs", "resumed", "promoted", "infeasible")] == ["3", "1", "no", "no"]
+    assert [rows[0][key] for key in ("epochs_trained", "resumed", "promoted", "infeasible")] == ["3", "1", "no", "no"]
     assert {"fid", "seconds", "accuracy_low"}.isdisjoint(rows[0])
     assert rows[-1]["note"] == "2"
 
