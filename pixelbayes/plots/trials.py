@@ -50,8 +50,8 @@ class Scale:
         """
         numbers = [value for value in values if _is_number(value)]
         span = re.match(r"(.+)\.\.([^:]+)", searched)
-        is_numeric = len(numbers) == len(values) and bool(numbers or span)
-        if is_numeric and span:
+        is_numeric = bool(numbers) and len(numbers) == len(values)
+        if span and numbers and all(value is None or _is_number(value) for value in values):  # None: not set
             ends = [*map(float, span.groups()), *numbers]
             return cls._of_numbers(ends, ":log" in searched and min(ends) > 0)
         if is_numeric and not searched and len(set(numbers)) > MAX_CATEGORIES:
