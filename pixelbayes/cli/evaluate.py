@@ -195,11 +195,11 @@ def explain(arguments: list[str]) -> None:
 
 
 def report(arguments: list[str]) -> None:
-    """Write a report of one run, or of several side by side, into one HTML file."""
+    """Write a report of one run or sweep, or of several side by side, into one HTML file."""
     parser = make_parser(
         "report", report.__doc__, ("report runs/pets", "report runs/pets runs/pets-again --out both.html")
     )
-    parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="run folders, or folders of evaluations")
+    parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="folders of runs, evaluations or sweeps")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the HTML file (default: a new one under runs/)")
     options = parser.parse_args(arguments)
 

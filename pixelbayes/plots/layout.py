@@ -60,6 +60,16 @@ def text_width(texts: Sequence[str], **font: Any) -> int:
     return ceil(max(figure.text(0, 0, text, **font).get_window_extent().width for text in texts))
 
 
+def shorten_middle(name: str, length: int = 22) -> str:
+    """Cuts a name to a length, so that its beginning and its end stay.
+
+    >>> shorten_middle("one-hot-map+film+output-add", length=13)
+    'one-ho…ut-add'
+    """
+    kept = length - 1
+    return name if len(name) <= length else f"{name[: (kept + 1) // 2]}…{name[len(name) - kept // 2 :]}"
+
+
 def shorten(name: str, length: int = 22) -> str:
     """Cuts a name to a length.
 

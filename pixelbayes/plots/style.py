@@ -20,6 +20,7 @@ from pixelbayes.utils.files import replacing
 INK, QUIET, SOFT, FAINT, PALE = "#1f2328", "#6b7280", "#9aa3ad", "#d5d9de", "#f0f2f4"
 BLUE, VERMILLION = "#0072b2", "#d55e00"  # distinguishable with every kind of colour vision; never the only cue
 WHITE = "#ffffff"
+SHADES = ("#b5d3e8", "#82b6da", "#4a96c7", "#1a73ad", "#00466f")  # of an ordered quantity, in increasing order
 
 DARK = {  # light scheme -> dark scheme
     INK: "#e7e9ec",
@@ -30,6 +31,7 @@ DARK = {  # light scheme -> dark scheme
     BLUE: "#5fb4ea",
     VERMILLION: "#ff8f4a",
     WHITE: "#1c2026",
+    **dict(zip(SHADES, ("#2b4c66", "#386a90", "#4a8ebf", "#74bbec", "#c4e6fd"), strict=True)),
 }
 
 DPI = 192  # two image pixels per CSS pixel (1/96 inch), for high-resolution screens

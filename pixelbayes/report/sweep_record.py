@@ -202,6 +202,12 @@ class SweepRecord:
             InputError: If it cannot be read, or is none.
         """
         try:
-            return from_json(cls, json.loads(path.read_text(encoding="utf-8")))
+            record = from_json(cls, json.loads(path.read_text(encoding="utf-8")))
+            if not isinstance(record.objectives, dict) or not record.objectives:
+                raise ValueError("no objectives")
+            for kind, found in {TrialRecord: record.trials, RepeatRecord: record.repeats}.items():
+                if not all(isinstance(each, kind) for each in found):
+                    raise ValueError(f"no {kind.__name__}")
+            return record
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: not the record of a sweep ({error}); repeat the sweep's command") from error

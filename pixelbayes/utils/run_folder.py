@@ -107,6 +107,11 @@ class RunFolder:
         return self.path / "evaluation"
 
     @property
+    def sweep(self) -> Path:
+        """The record of a sweep, in the folder of the sweep."""
+        return self.path / "sweep.json"
+
+    @property
     def failure(self) -> Path:
         """Why a run of a comparison failed."""
         return self.path / "failure.txt"
