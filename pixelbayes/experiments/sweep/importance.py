@@ -1,9 +1,6 @@
 """How much each setting matters, against luck."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +12,7 @@ from optuna.trial import create_trial
 
 from pixelbayes.experiments.sweep.config import DIRECTIONS, Direction, Metric
 from pixelbayes.experiments.sweep.space import as_scalar
+from pixelbayes.experiments.sweep.storage import quiet_optuna
 from pixelbayes.experiments.sweep.trials_table import TrialsTable
 from pixelbayes.report.sweep_record import GivenTrials, Importance, TrialRecord
 
@@ -73,7 +71,7 @@ def importance(
     evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, 5 / len(rows))))
     results = np.asarray(values, dtype=float) * (1 if direction == "minimise" else -1)
     generator = np.random.default_rng(seed)
-    with _quiet():
+    with quiet_optuna():
         study = optuna.create_study()
         study.add_trials(trials)
 
@@ -152,16 +150,3 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Neither messages nor warnings of Optuna."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)

@@ -13,13 +13,12 @@ from scipy.stats import t as student
 
 from pixelbayes.experiments.claim import command_line
 from pixelbayes.experiments.config import ExperimentConfig
-from pixelbayes.experiments.sweep.config import SweepConfig
+from pixelbayes.experiments.sweep.config import Direction, SweepConfig
 from pixelbayes.experiments.sweep.importance import importance
 from pixelbayes.experiments.sweep.phases import Repeats, Search
 from pixelbayes.experiments.sweep.study import STATES, root, runs
 from pixelbayes.report.sweep_record import Comparison, Importance, RepeatRecord, Span, State, SweepRecord, TrialRecord
 
-RECORD = "sweep.json"
 TABLE = "trials.csv"
 BEST = "best.yaml"
 
@@ -157,7 +156,9 @@ def make_record(
     )
 
 
-def _importance(finished: Sequence[TrialRecord], search: Search, metric: str, direction: str) -> dict[str, Importance]:
+def _importance(
+    finished: Sequence[TrialRecord], search: Search, metric: str, direction: Direction
+) -> dict[str, Importance]:
     rows = [trial.settings for trial in finished]
     values = [trial.values[metric] for trial in finished]
     return importance(rows, values, direction, search.study.distributions)

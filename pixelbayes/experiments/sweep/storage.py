@@ -58,6 +58,7 @@ def quiet_optuna() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=ExperimentalWarning)
             warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used with")
+            warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes the importances")
             yield
     finally:
         optuna.logging.set_verbosity(before)

@@ -25,7 +25,7 @@ from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_feature
 from pixelbayes.experiments.sweep.config import SweepConfig
 from pixelbayes.experiments.sweep.display import Display
 from pixelbayes.experiments.sweep.phases import Repeats, Search
-from pixelbayes.experiments.sweep.records import BEST, RECORD, TABLE, make_record, ranked_trials
+from pixelbayes.experiments.sweep.records import BEST, TABLE, make_record, ranked_trials
 from pixelbayes.experiments.sweep.runner import Runner
 from pixelbayes.experiments.sweep.space import SearchSpace, as_scalar, search_space, with_values
 from pixelbayes.experiments.sweep.storage import only_sweep_in, open_database, open_journal, patiently, quiet_optuna
@@ -275,7 +275,7 @@ class _Writer:
 
     def _write_tables(self) -> SweepRecord:
         record = make_record(self.search, self.repeats, self.base, self.config, self.out, self.remarks)
-        record.write(self.out / RECORD)
+        record.write(RunFolder(self.out).sweep)
         write_text(self.out / TABLE, trials_csv(record))
         return record
 
