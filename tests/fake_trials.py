@@ -4,13 +4,15 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 from pixelbayes.evaluation.history import read_history, write_history
 from pixelbayes.experiments import ExperimentConfig
 from pixelbayes.experiments.sweep import SweepConfig, SweepRunConfig, phases, sweep
 from pixelbayes.experiments.sweep.phases import TrialEntry
+from pixelbayes.training import TrainingConfig
 from pixelbayes.utils.errors import InputError, StoppedEarlyError
 from pixelbayes.utils.files import write_text
 
@@ -45,13 +47,16 @@ def nll_after(config: ExperimentConfig, seed: int, epoch: int) -> float:
     return 1 / config.model.num_filters + config.training.learning_rate + 0.1 / epoch + 1e-3 * seed
 
 
-def fake_sweep(out: Path, **options):
-    """A sweep of fake trials; the options are fields of SweepConfig."""
-    phases.TrialEntry = FakeEntry
-    epochs = options.pop("epochs", 9)
-    base = BASE.__class__(training=BASE.training.__class__(epochs=epochs, logger="none", device="cpu"))
+def fake_base(epochs=9) -> ExperimentConfig:
+    """The config that a sweep of fake trials starts from."""
+    return replace(BASE, training=TrainingConfig(epochs=epochs, logger="none", device="cpu"))
+
+
+def fake_sweep(out: Path, *, epochs=9, table=None, as_results=False, **options):
+    """A sweep of fake trials; the other options are fields of SweepConfig."""
     options = {"parameters": SPACE, "workers": 1, "trials": 6, "repeat_best": 2, "heartbeat": 1, **options}
-    return sweep(base, SweepConfig(**options), out)
+    with patch.object(phases, "TrialEntry", FakeEntry):
+        return sweep(fake_base(epochs), SweepConfig(**options), out, table=table, as_results=as_results)
 
 
 if __name__ == "__main__":  # a sweep in a process of its own: OUT and the options as JSON

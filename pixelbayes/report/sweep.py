@@ -83,7 +83,7 @@ def sweep_sections(record: SweepRecord, name: str = "") -> list[Section]:
         name: Its name, if the page has other parts.
     """
     own = [
-        Section("Remarks", " ".join(record.remarks)),
+        Section("Remarks", "; ".join(remark.rstrip(".") for remark in record.remarks) + "." * bool(record.remarks)),
         _best_section(record),
         _comparison_section(record),
         Section("Optimization history", pictures=_history(record)),
@@ -416,8 +416,9 @@ def _given_sections(record: SweepRecord) -> list[Section]:
     better = METRICS[key].better if key in METRICS else "higher"
     direction = record.objectives.get(key, "minimise" if better == "lower" else "maximise")
     axis = {"heading": _heading(key), "minimise": direction == "minimise"}
-    columns = dict.fromkeys((name for trial in given.trials for name in trial.settings), "")
-    searched = {name: record.parameters.get(name, "") for name in columns}
+    columns = dict.fromkeys(name for trial in given.trials for name in trial.settings)
+    varied = [name for name in columns if len({trial.settings.get(name) for trial in given.trials}) > 1]
+    searched = {name: record.parameters.get(name, "") for name in varied}
     values = [trial.values.get(key) for trial in given.trials]
     text = f"{_count(len(given.trials), 'trial')} of {given.source}, with {_title(key)} as given."
     if given.without_effect:

@@ -15,17 +15,20 @@ from pathlib import Path
 import fake_trials
 import optuna
 import pytest
-from fake_trials import BASE, fake_sweep, nll_after
+import yaml
+from fake_trials import BASE, fake_base, fake_sweep, nll_after
 from optuna.trial import TrialState
 
 from pixelbayes.cli import main
-from pixelbayes.experiments.sweep import parse_param
+from pixelbayes.evaluation.history import read_history
+from pixelbayes.experiments.sweep import parse_param, read_trials
 from pixelbayes.experiments.sweep.records import compare_repeats
 from pixelbayes.experiments.sweep.space import Choice, Range, search_space
 from pixelbayes.experiments.sweep.storage import JOURNAL, only_sweep_in
 from pixelbayes.experiments.sweep.study import SuccessiveHalving
 from pixelbayes.report.sweep_record import SweepRecord
 from pixelbayes.utils.errors import InputError, InterruptedRunError
+from pixelbayes.utils.run_folder import RunFolder
 
 
 def start(out, **options):
@@ -333,3 +336,66 @@ def test_machines_share_a_sweep_although_one_is_killed_and_the_server_restarts(p
         (repeat.number, repeat.seed) for repeat in record.repeats
     )
     assert {repeat.state for repeat in record.repeats} == {"finished"}
+
+
+TABLE = "trial,nr_filters,learning_rate,sample_batch_size,nll\n1,8,0.001,16,0.3\n2,16,0.002,16,\n3,64,0.001,8,0.2\n"
+
+
+def test_rows_of_a_table_are_trained_first_or_learned_from(tmp_path, capsys):
+    (tmp_path / "table.csv").write_text(TABLE)
+    table = read_trials(tmp_path / "table.csv", fake_base())
+    record = fake_sweep(tmp_path / "sweep", table=table, as_results=True, trials=1, repeat_best=0)
+    first, second = record.trials
+    assert (first.origin, second.origin) == ("table", "search")
+    assert first.settings == {"model.num_filters": 16, "training.learning_rate": 0.002}
+    assert [trial.number for trial in record.given.trials] == [1, 3]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 rows of table.csv have results, and the search learns from 1 of them" in said
+    assert "row 3: model.num_filters is 64, not among 4,8,16,32" in said
+    again = fake_sweep(tmp_path / "sweep", table=table, as_results=True, trials=1, repeat_best=0)
+    assert again.trials == record.trials
+
+
+def test_a_row_that_is_not_searched_is_not_trained(tmp_path):
+    (tmp_path / "table.csv").write_text(TABLE)
+    table = read_trials(tmp_path / "table.csv", fake_base())
+    with pytest.raises(InputError, match=r"table.csv, row 3: model.num_filters is 64, not among 4,8,16,32"):
+        fake_sweep(tmp_path / "sweep", table=table)
+    (tmp_path / "table.csv").write_text("nr_filters,max_epochs\n8,500\n")
+    table = read_trials(tmp_path / "table.csv", fake_base())
+    with pytest.raises(InputError, match=r"row 1: training.epochs is 500, not 9; search it, or give this value"):
+        fake_sweep(tmp_path / "other", table=table)
+
+
+def test_a_sweep_of_weights_and_biases_is_read_from_the_command_line(tmp_path, capsys):
+    (tmp_path / "theirs.yaml").write_text(
+        "program: main.py\nmethod: random\nmetric: {name: val_bpd}\n"
+        "parameters: {nr_filters: {values: [8, 16]}, sample_batch_size: {values: [8, 16]}, max_epochs: {value: 7}}\n"
+    )
+    options = ["--wandb", str(tmp_path / "theirs.yaml"), "--preset", "digits", "--sampler", "tpe", "--print-config"]
+    assert main(["sweep", *options]) == 0
+    shown = capsys.readouterr()
+    config = yaml.safe_load(shown.out)
+    assert config["sweep"]["parameters"] == {"model.num_filters": [8, 16]}
+    assert (config["sweep"]["metric"], config["sweep"]["sampler"]) == ("bits_per_dim", "tpe")  # the option wins
+    assert config["training"]["epochs"] == 7
+    assert "sample_batch_size" in shown.err
+    assert "program" in shown.err
+
+
+@pytest.mark.slow
+def test_real_trials_are_runs_like_any_other(pictures, tmp_path, without_plots):
+    out = tmp_path / "sweep"
+    options = (
+        "--levels 8 --num-filters 4 --num-mixtures 1 --fusion film --evidence-channels 0 --epochs 2 --batch-size 8 "
+        "--classification-weight 0 --classification-start 0 --teacher [] --device cpu --training.logger none "
+        "--param learning_rate=1e-3,2e-3 --sampler grid --metric bits_per_dim --prune false --repeat-best 0 --workers 1"
+    )
+    assert main(["sweep", *options.split(), "--data", str(pictures), "--out", str(out)]) == 0
+    record = SweepRecord.read(out / "sweep.json")
+    for trial in record.trials:
+        run = RunFolder(out / trial.folder)
+        assert json.loads(run.metrics.read_text())["bits_per_dim"] == trial.values["bits_per_dim"]
+        assert [value for _, value in trial.progress] == [row["val/bits_per_dim"] for row in read_history(run.history)]
+        assert {"accuracy", "nll", "parameters", "seconds"} <= set(trial.values)
+        assert run.best.is_file()

@@ -10,7 +10,7 @@ from pixelbayes.utils.errors import InputError, check_fields
 Metric = Literal["nll", "accuracy", "bits_per_dim", "fid"]
 Direction = Literal["minimise", "maximise"]
 
-DIRECTIONS: dict[str, Direction] = {
+DIRECTIONS: dict[Metric, Direction] = {
     "nll": "minimise",
     "accuracy": "maximise",
     "bits_per_dim": "minimise",
@@ -77,7 +77,7 @@ class SweepConfig:
             raise InputError(f"an objective occurs twice among {', '.join(self.objectives)}")
 
     @property
-    def directions(self) -> dict[str, Direction]:
+    def directions(self) -> dict[Metric, Direction]:
         """Direction by metric, the first objective first."""
         return {name: DIRECTIONS[name] for name in self.objectives or (self.metric,)}
 

@@ -17,7 +17,16 @@ from pixelbayes.experiments.sweep.config import Direction, SweepConfig
 from pixelbayes.experiments.sweep.importance import importance
 from pixelbayes.experiments.sweep.phases import Repeats, Search
 from pixelbayes.experiments.sweep.study import STATES, root, runs
-from pixelbayes.report.sweep_record import Comparison, Importance, RepeatRecord, Span, State, SweepRecord, TrialRecord
+from pixelbayes.report.sweep_record import (
+    Comparison,
+    GivenTrials,
+    Importance,
+    RepeatRecord,
+    Span,
+    State,
+    SweepRecord,
+    TrialRecord,
+)
 
 TABLE = "trials.csv"
 BEST = "best.yaml"
@@ -109,6 +118,7 @@ def make_record(
     config: SweepConfig,
     out: Path,
     remarks: Sequence[str] = (),
+    given: GivenTrials | None = None,
 ) -> SweepRecord:
     """What is known of a sweep.
 
@@ -119,8 +129,10 @@ def make_record(
         config: The config of the sweep.
         out: The folder of the sweep.
         remarks: For readers of the page.
+        given: Trials with results from a table.
     """
-    trials = [_trial_record(search, chain, out) for chain in runs(search.study.trials()).values()]
+    chains = runs(search.study.trials()).values()
+    trials = [_trial_record(search, chain, out) for chain in chains if chain[0].user_attrs.get("origin") != "result"]
     repeated = [_repeat_record(chain, out) for chain in runs(repeats.study.trials()).values()]
     metric = next(iter(config.directions))
     values: dict[int, list[float]] = {}
@@ -134,7 +146,7 @@ def make_record(
     finished = [trial for trial in trials if trial.state == "finished"]
     return SweepRecord(
         source=base.data.source,
-        objectives=config.directions,
+        objectives={str(name): direction for name, direction in config.directions.items()},
         parameters={name: str(each) for name, each in search.space.items()},
         sampler=SAMPLERS[config.sampler],
         trials=tuple(trials),
@@ -144,6 +156,7 @@ def make_record(
         pareto=tuple(ranked) if len(config.directions) > 1 else (),
         importance=_importance(finished, search, metric, config.directions[metric]),
         constraints=tuple(f"at most {limit:,g} {name}" for name, limit in limits.items() if limit),
+        given=given,
         command=command_line(),
         best_command=""
         if best is None

@@ -57,6 +57,9 @@ class Choice:
     def grid(self) -> list[Value]:
         return list(self.values)
 
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
     def __str__(self) -> str:
         return ",".join(map(_as_text, self.values))
 
@@ -112,6 +115,12 @@ class Range:
             raise InputError(f"the range {self} has no grid; give values, a step, or another sampler")
         numbers = [self.low + index * step for index in range(int((self.high - self.low) / step + 1e-9) + 1)]
         return [int(number) for number in numbers] if self.whole else list(numbers)
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        steps = (value - self.low) / self.step if self.step else 0.0
+        return math.isclose(steps, round(steps), abs_tol=1e-8)
 
     def __str__(self) -> str:
         return f"{self.low:g}..{self.high:g}" + ":log" * self.log + (f":step={self.step:g}" if self.step else "")

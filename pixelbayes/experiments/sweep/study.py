@@ -195,6 +195,15 @@ class SweepStudy:
         if all(trial.user_attrs.get(KEY) != key for trial in self.trials()):
             patiently(lambda: self.study.enqueue_trial(params, user_attrs={KEY: key, **attrs}))
 
+    def add_result(self, key: str, params: dict[str, Any], values: Sequence[float], **attrs: Any) -> None:
+        """Adds a finished trial with these parameters and values, unless there is a trial with this key."""
+        if any(trial.user_attrs.get(KEY) == key for trial in self.trials()):
+            return
+        trial = optuna.create_trial(
+            values=list(values), params=params, distributions=self.distributions, user_attrs={KEY: key, **attrs}
+        )
+        patiently(lambda: self.study.add_trial(trial))
+
     def has_waiting(self) -> bool:
         return any(trial.state == TrialState.WAITING for trial in self.trials())
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import random
 import shutil
 import tempfile
@@ -24,18 +25,21 @@ from pixelbayes.experiments.plan import with_fields
 from pixelbayes.experiments.sample_quality import FeatureConfig, prepare_features
 from pixelbayes.experiments.sweep.config import SweepConfig
 from pixelbayes.experiments.sweep.display import Display
+from pixelbayes.experiments.sweep.enqueue import enqueue
+from pixelbayes.experiments.sweep.importance import given_trials
 from pixelbayes.experiments.sweep.phases import Repeats, Search
 from pixelbayes.experiments.sweep.records import BEST, TABLE, make_record, ranked_trials
 from pixelbayes.experiments.sweep.runner import Runner
 from pixelbayes.experiments.sweep.space import SearchSpace, as_scalar, search_space, with_values
 from pixelbayes.experiments.sweep.storage import only_sweep_in, open_database, open_journal, patiently, quiet_optuna
 from pixelbayes.experiments.sweep.study import SuccessiveHalving, SweepStudy
+from pixelbayes.experiments.sweep.trials_table import TrialsTable
 from pixelbayes.experiments.teacher import AUTO, make_teacher
 from pixelbayes.experiments.workers import STOPPED, WorkerPool, default_workers, stop_signals
 from pixelbayes.metrics.registry import METRICS
 from pixelbayes.models.fusion import NO_LABEL
 from pixelbayes.report.sweep import sweep_page, trials_csv
-from pixelbayes.report.sweep_record import SweepRecord
+from pixelbayes.report.sweep_record import GivenTrials, SweepRecord
 from pixelbayes.utils.config_diff import config_differences
 from pixelbayes.utils.errors import InputError, InterruptedRunError
 from pixelbayes.utils.files import write_text
@@ -47,7 +51,15 @@ PAGE_SECONDS = 300.0  # between two writings of the page
 GRID_LIMIT = 10_000  # combinations
 
 
-def sweep(base: ExperimentConfig, config: SweepConfig, out: Path, *, remarks: Sequence[str] = ()) -> SweepRecord:
+def sweep(
+    base: ExperimentConfig,
+    config: SweepConfig,
+    out: Path,
+    *,
+    table: TrialsTable | None = None,
+    as_results: bool = False,
+    remarks: Sequence[str] = (),
+) -> SweepRecord:
     """Searches the fields of a config for the best metric on validation, and trains the best trials again.
 
     Every trial is a run like any other, in a folder of its own. A sweep that was interrupted, or killed, goes on when
@@ -58,6 +70,8 @@ def sweep(base: ExperimentConfig, config: SweepConfig, out: Path, *, remarks: Se
         base: The config that the searched fields are part of.
         config: What to search.
         out: The folder of the sweep. It receives trials.csv, sweep.json, the page, and the best config as best.yaml.
+        table: Trials that are trained before the sampler chooses any.
+        as_results: Whether the rows of the table that have results are finished trials.
         remarks: More to know for readers of the page.
 
     Returns:
@@ -79,6 +93,8 @@ def sweep(base: ExperimentConfig, config: SweepConfig, out: Path, *, remarks: Se
     name = config.name or out.resolve().name
     run_folders = Path(config.runs) if config.runs else out
     out.mkdir(parents=True, exist_ok=True)
+    if base.training.logger == "wandb":
+        os.environ.setdefault("WANDB_RUN_GROUP", name)  # which the package of Weights & Biases reads in the workers
     with ExitStack() as stack:
         stack.enter_context(quiet_optuna())
         signals = stack.enter_context(stop_signals())
@@ -99,7 +115,13 @@ def sweep(base: ExperimentConfig, config: SweepConfig, out: Path, *, remarks: Se
         shared_data = None if any(field.startswith("data.") for field in space) else data
         pool = stack.enter_context(WorkerPool(count, shared_data, base.training.device))
         display = stack.enter_context(Display(metric.title, metric.format))
-        writer = _Writer(search, repeats, base, config, out, remarks)
+        remarks = [*remarks, *(table.remarks if table else ())]
+        if table:
+            remarks += enqueue(search, table, as_results=as_results)
+        for remark in remarks:
+            display.say(remark)
+        given = given_trials(table, next(iter(config.directions))) if table and as_results else None
+        writer = _Writer(search, repeats, base, config, out, remarks, given)
         runner = Runner(
             pool, config, base, shared_data, signals, display, deadline, writer.write_sometimes, search.longest()
         )
@@ -241,6 +263,7 @@ class _Writer:
         config: The config of the sweep.
         out: The folder.
         remarks: For readers of the page.
+        given: Trials with results from a table.
     """
 
     def __init__(
@@ -251,9 +274,10 @@ class _Writer:
         config: SweepConfig,
         out: Path,
         remarks: Sequence[str],
+        given: GivenTrials | None,
     ):
         self.search, self.repeats, self.base, self.config, self.out = search, repeats, base, config, out
-        self.remarks = tuple(remarks)
+        self.remarks, self.given = tuple(remarks), given
         self.page_at = -math.inf  # on the monotonic clock
 
     def write_sometimes(self) -> None:
@@ -274,7 +298,7 @@ class _Writer:
         return record
 
     def _write_tables(self) -> SweepRecord:
-        record = make_record(self.search, self.repeats, self.base, self.config, self.out, self.remarks)
+        record = make_record(self.search, self.repeats, self.base, self.config, self.out, self.remarks, self.given)
         record.write(RunFolder(self.out).sweep)
         write_text(self.out / TABLE, trials_csv(record))
         return record

@@ -1,14 +1,14 @@
 """Reads the sweep configurations of Weights & Biases."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.plan import with_fields
-from pixelbayes.experiments.sweep.config import DIRECTIONS, SweepConfig
+from pixelbayes.experiments.sweep.config import DIRECTIONS, SweepConfig, SweepRunConfig
 from pixelbayes.experiments.sweep.course_names import RESULTS, TYPES, results_of, said_unknown, translate
 from pixelbayes.experiments.sweep.space import search_space
 from pixelbayes.utils.config_fields import convert, suggest
@@ -83,6 +83,25 @@ def read_wandb_sweep(path: Path, base: ExperimentConfig) -> WandbSweep:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return WandbSweep(reader.parameters, reader.fixed, reader.options, tuple(reader.remarks))
+
+
+def with_wandb_sweep(
+    config: SweepRunConfig, path: Path, given: Collection[str] = ()
+) -> tuple[SweepRunConfig, tuple[str, ...]]:
+    """A config with what a sweep configuration of Weights & Biases says, and what readers of the page must know.
+
+    Args:
+        config: The config that the sweep starts from.
+        path: The file, as of `read_wandb_sweep`.
+        given: Dotted names of fields that keep their values.
+
+    Raises:
+        InputError: As of `read_wandb_sweep`.
+    """
+    found = read_wandb_sweep(path, config.base)
+    options = {f"sweep.{name}": value for name, value in (found.options | {"parameters": found.parameters}).items()}
+    changed = {name: value for name, value in (found.fixed | options).items() if name not in given}
+    return with_fields(config, changed), found.remarks
 
 
 class _Reader:
