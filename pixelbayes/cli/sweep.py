@@ -32,7 +32,7 @@ def sweep(arguments: list[str]) -> None:
         description=sweep.__doc__,
         examples=(
             "sweep --preset digits --epochs 12 --param num_filters=8,16,24 --param learning_rate=1e-4..3e-3:log",
-            "sweep --config pets-sweep.yaml --data folder:pets --budget 12h --out runs/pets-sweep",
+            "sweep --data folder:pets --image-size 32 32 --param dropout=0.1..0.5 --budget 12h --out runs/pets-sweep",
         ),
     )
     parser.add_argument(

@@ -10,6 +10,7 @@ from pixelbayes.cli.config_parser import COMMON
 from pixelbayes.cli.parser import Parser
 from pixelbayes.experiments import ExperimentConfig
 from pixelbayes.experiments.baseline import BaselineConfig
+from pixelbayes.experiments.sweep import SweepRunConfig
 from pixelbayes.utils.config_fields import all_field_docs, field_types, short_name
 
 EVERY_COMMAND = [*COMMANDS, "course generate", "course classify"]
@@ -67,7 +68,13 @@ def test_the_help_of_every_command_ends_with_two_valid_examples(name, help_of, m
 
 
 @pytest.mark.parametrize(
-    ("name", "config"), [("train", ExperimentConfig), ("compare", ExperimentConfig), ("baseline", BaselineConfig)]
+    ("name", "config"),
+    [
+        ("train", ExperimentConfig),
+        ("compare", ExperimentConfig),
+        ("baseline", BaselineConfig),
+        ("sweep", SweepRunConfig),
+    ],
 )
 def test_commands_that_train_show_common_options_first_then_every_field(name, config, help_of):
     common, *others = sections(help_of(name)).values()

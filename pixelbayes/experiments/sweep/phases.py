@@ -145,7 +145,11 @@ class Search(Phase):
 
     def settings(self, trial: Trial | FrozenTrial) -> dict[str, Value]:
         """The searched fields of a trial."""
-        return {name: from_scalar(trial.params[name], values) for name, values in self.space.items()}
+        return {
+            name: from_scalar(trial.params[name], values)
+            for name, values in self.space.items()
+            if name in trial.params  # a waiting trial may lack some
+        }
 
     def job(self, trial: Trial) -> Job:
         number = root(self.study.trials()[trial.number])

@@ -16,6 +16,7 @@ from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.sweep.config import Direction, SweepConfig
 from pixelbayes.experiments.sweep.importance import importance
 from pixelbayes.experiments.sweep.phases import Repeats, Search
+from pixelbayes.experiments.sweep.space import as_scalar
 from pixelbayes.experiments.sweep.study import STATES, root, runs
 from pixelbayes.report.sweep_record import (
     Comparison,
@@ -183,7 +184,7 @@ def _trial_record(search: Search, chain: Sequence[FrozenTrial], out: Path) -> Tr
     promoted = sum(trial.state == TrialState.PRUNED for trial in chain[:-1])
     return TrialRecord(
         number=chain[0].number,
-        settings={name: last.params[name] for name in search.space if name in last.params},
+        settings={name: as_scalar(value) for name, value in search.settings(last).items()},
         state=cast(State, STATES[last.state]),
         values=attrs.get("metrics", {}) if last.state.is_finished() else {},
         intervals={name: (low, high) for name, (low, high) in attrs.get("intervals", {}).items()},

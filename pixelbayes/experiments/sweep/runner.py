@@ -16,6 +16,7 @@ from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.sweep.config import SweepConfig
 from pixelbayes.experiments.sweep.display import Display, WorkerState
 from pixelbayes.experiments.sweep.phases import Phase, Search, TrialEntry
+from pixelbayes.experiments.sweep.space import as_text
 from pixelbayes.experiments.sweep.study import predecessors
 from pixelbayes.experiments.workers import POLL_SECONDS, STOPPED, EpochEnded, Job, JobEnded, WorkerPool
 from pixelbayes.utils.errors import InputError, InterruptedRunError
@@ -175,7 +176,7 @@ class Runner:
         self.running[worker] = Running(trial, job, set(frozen.intermediate_values))
         after = f" after epoch {frozen.last_step}" if frozen.last_step else ""
         again = f" again{after}" if predecessors(frozen) else ""
-        settings = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in trial.params.items())
+        settings = ", ".join(f"{name.rpartition('.')[2]} {as_text(value)}" for name, value in trial.params.items())
         self.display.workers[worker] = WorkerState(entry.name, settings, entry.config.training.epochs)
         if not self.display.live:
             self.display.say(f"{entry.name} starts{again}" + f": {settings}" * bool(settings))

@@ -61,7 +61,7 @@ class Choice:
         return value in self.values
 
     def __str__(self) -> str:
-        return ",".join(map(_as_text, self.values))
+        return ",".join(value if isinstance(value, str) else json.dumps(value) for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Range:
         return math.isclose(steps, round(steps), abs_tol=1e-8)
 
     def __str__(self) -> str:
-        return f"{self.low:g}..{self.high:g}" + ":log" * self.log + (f":step={self.step:g}" if self.step else "")
+        return f"{self.low:.12g}..{self.high:.12g}" + ":log" * self.log + (f":step={self.step:g}" if self.step else "")
 
 
 Values = Choice | Range
@@ -142,7 +142,7 @@ def from_scalar(value: Any, values: Values) -> Value:
     """The inverse of `as_scalar`."""
     if isinstance(values, Choice):
         return next((each for each in values.values if as_scalar(each) == value), value)
-    return value  # type: ignore[no-any-return]
+    return float(f"{value:.12g}") if isinstance(value, float) else value  # 0.1 + 2 * 0.1 is not 0.3
 
 
 def parse_param(text: str) -> tuple[str, Any]:
@@ -212,7 +212,7 @@ def _values(name: str, given: Any, kind: Any) -> Values:
         raise InputError(f"{name} has no value; {FORM}")
     values = [convert(name, value, kind) for value in listed]
     if len(set(map(as_scalar, values))) < len(values):
-        raise InputError(f"{name} has a value twice among {', '.join(map(_as_text, values))}")
+        raise InputError(f"{name} has a value twice among {', '.join(map(as_text, values))}")
     return Choice(tuple(values))
 
 
@@ -263,5 +263,12 @@ def _check_values(space: SearchSpace, base: ExperimentConfig) -> None:
                 raise InputError(faults[0] if name.rpartition(".")[2] in faults[0] else f"{name}: {faults[0]}")
 
 
-def _as_text(value: Value) -> str:
+def as_text(value: Value) -> str:
+    """A value for people, on a line.
+
+    >>> as_text(0.0012345678), as_text("film"), as_text((8, 8))
+    ('0.00123457', 'film', '[8, 8]')
+    """
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return json.dumps(value) if not isinstance(value, str) else value
