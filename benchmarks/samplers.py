@@ -3,8 +3,8 @@
 pixelbayes sweep ... --sampler grid --prune false --repeat-best 0 --out runs/grid
 python -m benchmarks.samplers runs/grid
 
-Every trial of the comparison is looked up in the grid, so all samplers see the same results, and five seeds of each cost
-nothing. A combination that is proposed again counts as a trial.
+Every trial of the comparison is looked up in the grid, so all samplers see the same results, and five seeds of each
+cost nothing. A combination that is proposed again counts as a trial.
 """
 
 import argparse

@@ -344,7 +344,7 @@ def run_job(job: Job, data: ImageData | None, on_epoch: "OnEpoch | None" = None)
             raise
         except Exception as error:
             known = isinstance(error, InputError | DivergedError | RuntimeError)
-            failure = str(error) if known else f"{type(error).__name__}: {error}"
+            failure = str(error) if known and str(error) else f"{type(error).__name__}: {error}"
             write_text(job.folder.failure, f"{failure}\n" + ("" if known else f"\n{traceback.format_exc()}"))
             make_console(stderr=True).print(f"failed: {failure}", style="red")
             return {"failure": failure}

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_trials
 import optuna
@@ -21,8 +22,10 @@ from optuna.trial import TrialState
 
 from pixelbayes.cli import main
 from pixelbayes.evaluation.history import read_history
-from pixelbayes.experiments.sweep import parse_param, read_trials
+from pixelbayes.experiments.sweep import SweepConfig, parse_param, read_trials
+from pixelbayes.experiments.sweep.display import Display
 from pixelbayes.experiments.sweep.records import compare_repeats
+from pixelbayes.experiments.sweep.runner import Runner
 from pixelbayes.experiments.sweep.space import Choice, Range, search_space
 from pixelbayes.experiments.sweep.storage import JOURNAL, only_sweep_in
 from pixelbayes.experiments.sweep.study import SuccessiveHalving
@@ -399,3 +402,16 @@ def test_real_trials_are_runs_like_any_other(pictures, tmp_path, without_plots):
         assert [value for _, value in trial.progress] == [row["val/bits_per_dim"] for row in read_history(run.history)]
         assert {"accuracy", "nll", "parameters", "seconds"} <= set(trial.values)
         assert run.best.is_file()
+
+
+@pytest.mark.parametrize(("now", "too_late"), [(0, False), (19, False), (21, True)])
+def test_a_trial_starts_only_if_it_ends_in_time_and_leaves_time_for_the_further_seeds(now, too_late, monkeypatch):
+    monkeypatch.setattr("pixelbayes.experiments.sweep.runner.time.monotonic", lambda: now)
+    pool = SimpleNamespace(workers=[1, 2])
+    runner = Runner(pool, SweepConfig(), BASE, None, [], Display("nll", str), deadline=100, started=0)
+    assert not runner.is_too_late()  # nothing is known of how long a run takes
+    runner.longest = 30
+    runner.reserve = 6  # three rounds of two workers take 90 s, more than half of the time
+    assert runner.is_too_late() is too_late
+    runner.reserve = 0
+    assert not runner.is_too_late()

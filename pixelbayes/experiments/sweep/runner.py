@@ -92,7 +92,8 @@ class Runner:
     deadline: float = math.inf
     changed: Callable[[], None] = lambda: None
     longest: float = 0.0  # seconds of a run that was trained to its end
-    reserve: int = 0  # runs for which time is to be left
+    reserve: int = 0  # runs for which time is to be left, up to half of it
+    started: float = field(default_factory=time.monotonic)
     running: dict[int, Running] = field(default_factory=dict)
 
     @property
@@ -127,7 +128,7 @@ class Runner:
                     if not self.running:
                         if not phase.has_next() and not study.has_running():
                             return True
-                        if self._is_too_late():
+                        if self.is_too_late():
                             return False
                         time.sleep(POLL_SECONDS)
                         continue
@@ -141,15 +142,16 @@ class Runner:
                         study.release(each.trial)
                     self.running.clear()
 
-    def _is_too_late(self) -> bool:
+    def is_too_late(self) -> bool:
         """Whether a run that starts now would not end in time, and leave time for those in reserve."""
-        rounds = 1 + math.ceil(self.reserve / len(self.pool.workers))
-        return time.monotonic() + rounds * self.longest > self.deadline
+        rounds = math.ceil(self.reserve / len(self.pool.workers))
+        reserved = min(rounds * self.longest, (self.deadline - self.started) / 2)
+        return time.monotonic() + self.longest + reserved > self.deadline
 
     def _fill(self, phase: Phase, alive: set[int]) -> None:
         """Gives trials to idle workers."""
         for worker in self.pool.idle:
-            if self.signals or self._is_too_late() or not phase.has_next() or (trial := phase.ask()) is None:
+            if self.signals or self.is_too_late() or not phase.has_next() or (trial := phase.ask()) is None:
                 break
             self._start(phase, worker, trial, alive)
 
@@ -235,7 +237,8 @@ class Runner:
         seconds = sum(row["seconds"] for row in read_history(running.job.folder.history))
         values, intervals = measured(event.metrics)
         values["seconds"] = seconds
-        study.set_attrs(trial, metrics=values, intervals=intervals, reason=event.failure or running.reason)
+        reason = event.failure or (running.reason if event.stopped_early else "")
+        study.set_attrs(trial, metrics=values, intervals=intervals, reason=reason)
         if event.stopped_early:
             study.tell(trial, state=TrialState.PRUNED)
             self.display.say(f"{name}: {running.reason}")
@@ -259,9 +262,11 @@ class Runner:
         self.display.say(f"{name} has failed: {reason.splitlines()[0]}")
 
     def _refresh(self, phase: Phase) -> None:
+        if not self.display.live:
+            return
         planned, ended = phase.planned(), phase.study.num_ended()
         left = ""
-        if self.longest:
+        if self.longest:  # which halving may make shorter
             minutes = self.longest * max(0, planned - ended) / len(self.pool.workers) / 60
             left = f", at most {minutes:.0f} minutes left"
         best = phase.study.best_value()

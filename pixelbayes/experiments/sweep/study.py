@@ -30,6 +30,8 @@ from pixelbayes.experiments.sweep.storage import OutOfReach, continue_later, pat
 KEY = "key"  # user attribute of a trial that was planned: two trials with the same key are the same
 CLAIMED = "claimed"  # user attribute with the number of the trial itself, because continued trials inherit attributes
 WITHDRAWN = "withdrawn"  # user attribute of a trial that was added twice
+INFEASIBLE = "infeasible"  # user attribute: whether a trial violates a constraint
+REASON = "reason"  # user attribute: why a trial failed or was stopped
 RUNG = "completed_rung_"  # system attribute of the pruner: value of a trial at the end of a rung
 
 STATES = {
@@ -98,10 +100,11 @@ class SuccessiveHalving(BasePruner):
         """
         latest = _WithLatestTrials(study).get_trials(deepcopy=False)
         sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
-        stopped = [trial for trial in latest if trial.state == TrialState.PRUNED and _last_rung(trial) is not None]
         by_rung: dict[int, list[FrozenTrial]] = {}
-        for trial in stopped:
-            by_rung.setdefault(_last_rung(trial) or 0, []).append(trial)
+        for trial in latest:
+            rung = _last_rung(trial)
+            if trial.state == TrialState.PRUNED and rung is not None and not trial.user_attrs.get(INFEASIBLE):
+                by_rung.setdefault(rung, []).append(trial)
         for rung in sorted(by_rung, reverse=True):
             best = min(by_rung[rung], key=lambda trial: sign * trial.system_attrs[f"{RUNG}{rung}"])
             if not self._would_prune(study, latest, best, rung):
@@ -219,7 +222,7 @@ class SweepStudy:
         values = [
             trial.values[0]
             for trial in self.trials()
-            if trial.state == TrialState.COMPLETE and not trial.user_attrs.get("infeasible")
+            if trial.state == TrialState.COMPLETE and not trial.user_attrs.get(INFEASIBLE)
         ]
         is_lower_better = self.study.directions[0] == optuna.study.StudyDirection.MINIMIZE
         return (min if is_lower_better else max)(values, default=None)
@@ -251,11 +254,9 @@ class SweepStudy:
         key = trial.user_attrs.get(KEY)
         return key is not None and any(each.user_attrs.get(KEY) == key and not predecessors(each) for each in earlier)
 
-    def tell(self, trial: Trial, values: Sequence[float] | None = None, state: TrialState | None = None) -> bool:
-        """Ends a trial; returns whether it was still ours: another machine may have taken it up."""
-        was_ours = patiently(lambda: self.storage.get_trial(trial._trial_id)).state == TrialState.RUNNING
+    def tell(self, trial: Trial, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
+        """Ends a trial, unless another machine has taken it up and ended it."""
         patiently(lambda: self.study.tell(trial, values, state, skip_if_finished=True))
-        return was_ours
 
     def set_attrs(self, trial: Trial, **attrs: Any) -> None:
         """Sets attributes of a trial, unless another machine has ended it."""
@@ -296,18 +297,23 @@ class SweepStudy:
         with suppress(UpdateFinishedTrialError):
             patiently(lambda: trial.set_constraint(name, excess))
         if excess > 0:
-            self.set_attrs(trial, infeasible=True)
+            self.set_attrs(trial, **{INFEASIBLE: True})
 
     def take_up(self, own: Sequence[int] = ()) -> list[int]:
         """Adds trials that continue the runs of processes that have died; returns the numbers of their trials.
 
         A journal has a single process, so all running trials are such ones. In a database they are those whose signs of
-        life have ended, and those that never gave one.
+        life have ended, and those that never gave one. A trial that failed without a reason was interrupted, too, and
+        its process died before it could add another one.
 
         Args:
             own: Numbers of the trials that this process runs.
         """
-        before = [trial for trial in self.trials() if trial.state == TrialState.RUNNING and trial.number not in own]
+        latest = [trials[-1] for trials in runs(self.trials()).values()]
+        for trial in latest:
+            if trial.state == TrialState.FAIL and not trial.user_attrs.get(REASON):
+                self.continue_run(trial.number)
+        before = [trial for trial in latest if trial.state == TrialState.RUNNING and trial.number not in own]
         if not before:
             return []
         if self.is_shared:

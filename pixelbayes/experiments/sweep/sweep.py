@@ -104,13 +104,14 @@ def sweep(
         else:
             stack.enter_context(only_sweep_in(out))
             storage = open_journal(out)
-        search = _search(name, storage, base, config, space, run_folders / "runs", data)
+        study = _begin(name, storage, base, config, space, data)
+        if config.sampler == "grid":
+            config = replace(config, trials=_plan_grid(study, space, config.trials, base.seed))
+        further = SweepStudy(f"{name} further seeds", storage, list(config.directions.values()), space={})
         base = _prepared(base, config, space, out, data)
-        search.base = base
-        study = SweepStudy(f"{name} further seeds", storage, list(config.directions.values()), space={})
-        repeats = Repeats(
-            search, partial(ranked_trials, search), study, base, space, config, run_folders / "further-seeds"
-        )
+        search = Search(study, base, space, config, run_folders / "runs")
+        ranked = partial(ranked_trials, search)
+        repeats = Repeats(search, ranked, further, base, space, config, run_folders / "further-seeds")
         metric = METRICS[next(iter(config.directions))]
         shared_data = None if any(field.startswith("data.") for field in space) else data
         pool = stack.enter_context(WorkerPool(count, shared_data, base.training.device))
@@ -132,9 +133,9 @@ def sweep(
             runner.reserve = config.repeat_best * config.repeat_seeds
             in_time = runner.run(search)
             runner.reserve = 0
-            if in_time and config.repeat_best:
+            if time.monotonic() < deadline:
                 repeats.plan()
-                in_time = runner.run(repeats)
+                in_time &= runner.run(repeats)
         finally:
             record = writer.write()
     if not in_time:
@@ -166,18 +167,11 @@ def _check_metrics(config: SweepConfig, data: ImageData) -> None:
         )
 
 
-def _search(
-    name: str,
-    storage: BaseStorage,
-    base: ExperimentConfig,
-    config: SweepConfig,
-    space: SearchSpace,
-    folder: Path,
-    data: ImageData,
-) -> Search:
-    """The search phase, after its study was checked or begun."""
-    epochs = base.training.epochs
-    halving = SuccessiveHalving(config.min_epochs or max(1, epochs // FIRST_HALVING), config.reduction_factor)
+def _begin(
+    name: str, storage: BaseStorage, base: ExperimentConfig, config: SweepConfig, space: SearchSpace, data: ImageData
+) -> SweepStudy:
+    """The study of the search: a new one, or the one that was begun with the same settings."""
+    least = config.min_epochs or max(1, base.training.epochs // FIRST_HALVING)
     study = SweepStudy(
         name,
         storage,
@@ -185,12 +179,10 @@ def _search(
         space=space,
         sampler=config.sampler,
         seed=base.seed,
-        pruner=halving if config.prunes else None,
+        pruner=SuccessiveHalving(least, config.reduction_factor) if config.prunes else None,
     )
     _claim(study, base, config, space, data, name)
-    if config.sampler == "grid":
-        config = replace(config, trials=_plan_grid(study, space, config.trials, base.seed))
-    return Search(study, base, space, config, folder)
+    return study
 
 
 def _claim(
