@@ -12,6 +12,7 @@ from pixelbayes.evaluation.history import read_history, write_history
 from pixelbayes.experiments import ExperimentConfig
 from pixelbayes.experiments.sweep import SweepConfig, SweepRunConfig, phases, sweep
 from pixelbayes.experiments.sweep.phases import TrialEntry
+from pixelbayes.report.page import Page
 from pixelbayes.training import TrainingConfig
 from pixelbayes.utils.errors import InputError, StoppedEarlyError
 from pixelbayes.utils.files import write_text
@@ -55,7 +56,8 @@ def fake_base(epochs=9) -> ExperimentConfig:
 def fake_sweep(out: Path, *, epochs=9, table=None, as_results=False, **options):
     """A sweep of fake trials; the other options are fields of SweepConfig."""
     options = {"parameters": SPACE, "workers": 1, "trials": 6, "repeat_best": 2, "heartbeat": 1, **options}
-    with patch.object(phases, "TrialEntry", FakeEntry):
+    page = "pixelbayes.experiments.sweep.sweep.sweep_page"  # takes seconds to draw, and has tests of its own
+    with patch.object(phases, "TrialEntry", FakeEntry), patch(page, lambda record: Page(title=record.source)):
         return sweep(fake_base(epochs), SweepConfig(**options), out, table=table, as_results=as_results)
 
 

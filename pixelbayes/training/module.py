@@ -269,8 +269,8 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         self.prior = class_prior(data, config.prior)
         self.objective = objective or make_objective(config, self.prior, network.config.image_shape.dims)
         self.compiled_objectives: dict[Objective, Objective] = {}
-        self.validation_log_prob = CatMetric(nan_strategy="disable")
-        self.validation_label = CatMetric(nan_strategy="disable")
+        # no sync, because every process validates all images, in their order
+        self.validation_log_prob = CatMetric(nan_strategy="disable", sync_on_compute=False)
         self.classifier = BayesClassifier(Scorer(self.average, training=True), torch.tensor(self.prior).log())
 
     @property
@@ -340,7 +340,6 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
         predicted = self.classifier.posterior(log_prob).argmax(dim=1)
         self.validation_accuracy.update((predicted == label)[label != NO_LABEL].double())
         self.validation_log_prob.update(log_prob)
-        self.validation_label.update(label)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups = super().parameter_groups()
@@ -357,12 +356,12 @@ class TrainingModule(NetworkModule[PixelCNN, TrainingConfig]):
 
     def _validation_nll(self) -> float:
         """NLL of the classes at its best temperature, in nats; NaN without labels or with a single class."""
-        log_prob, label = self.validation_log_prob.compute(), self.validation_label.compute()
-        for metric in (self.validation_log_prob, self.validation_label):
-            metric.reset()
-        if log_prob.shape[-1] < 2 or not bool((label != NO_LABEL).any()):
+        log_prior, label = self.classifier.log_prior.cpu(), self.validation_labels.cpu()
+        log_prob = self.validation_log_prob.compute().reshape(-1, len(log_prior)).cpu()  # (N, Y)
+        self.validation_log_prob.reset()
+        if len(log_prior) < 2 or not bool((label != NO_LABEL).any()):
             return math.nan
-        return fitted_nll(log_prob.cpu(), self.classifier.log_prior.cpu(), label.long().cpu())
+        return fitted_nll(log_prob, log_prior, label)
 
     def as_trained(self, provenance: Provenance) -> TrainedPixelCNN:
         return TrainedPixelCNN(

@@ -138,9 +138,9 @@ def _from_json_value(kind: Any, value: Any) -> Any:
         if not isinstance(value, dict):
             raise TypeError(f"expected an object with the fields of {classes[0].__name__}, got {value!r}")
         return from_json(classes[0], value)
-    if isinstance(value, dict):
-        values = [get_args(option)[1] for option in options if get_origin(option) is dict]
-        return {key: _from_json_value(values[0] if values else None, each) for key, each in value.items()}
+    kinds = [get_args(option)[1] for option in options if get_origin(option) is dict]
+    if isinstance(value, dict) and kinds and kinds[0] is not Any:
+        return {key: _from_json_value(kinds[0], each) for key, each in value.items()}
     if isinstance(value, list):
         items = [get_args(option)[0] for option in options if get_origin(option) is tuple]
         return tuple(_from_json_value(items[0] if items else None, each) for each in value)
