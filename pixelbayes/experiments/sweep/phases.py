@@ -151,6 +151,10 @@ class Search(Phase):
             if name in trial.params  # a waiting trial may lack some
         }
 
+    def settings_of(self, number: int) -> dict[str, Value]:
+        """The searched fields of the run with this number."""
+        return self.settings(runs(self.study.trials())[number][-1])
+
     def job(self, trial: Trial) -> Job:
         number = root(self.study.trials()[trial.number])
         return self._job(f"trial {number}", self.settings(trial), self.base.seed, self.runs / f"trial-{number:04d}")
@@ -198,5 +202,5 @@ class Repeats(Phase):
 
     def job(self, trial: Trial) -> Job:
         number, seed = trial.user_attrs["number"], trial.user_attrs["seed"]
-        settings = self.search.settings(self.search.study.trials()[number])
+        settings = self.search.settings_of(number)
         return self._job(f"trial {number}, seed {seed}", settings, seed, self.runs / f"trial-{number:04d}-seed-{seed}")

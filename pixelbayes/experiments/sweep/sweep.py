@@ -45,6 +45,7 @@ from pixelbayes.utils.errors import InputError, InterruptedRunError
 from pixelbayes.utils.files import write_text
 from pixelbayes.utils.run_folder import RunFolder
 
+GROUP = "WANDB_RUN_GROUP"  # environment variable that the package of Weights & Biases reads in the workers
 SETTINGS = "settings"  # user attribute of a study
 FIRST_HALVING = 9  # a trial is stopped after so small a part of its epochs at the earliest
 PAGE_SECONDS = 300.0  # between two writings of the page
@@ -93,9 +94,10 @@ def sweep(
     name = config.name or out.resolve().name
     run_folders = Path(config.runs) if config.runs else out
     out.mkdir(parents=True, exist_ok=True)
-    if base.training.logger == "wandb":
-        os.environ.setdefault("WANDB_RUN_GROUP", name)  # which the package of Weights & Biases reads in the workers
     with ExitStack() as stack:
+        if base.training.logger == "wandb" and GROUP not in os.environ:
+            os.environ[GROUP] = name
+            stack.callback(os.environ.pop, GROUP)
         stack.enter_context(quiet_optuna())
         signals = stack.enter_context(stop_signals())
         storage: BaseStorage
@@ -283,8 +285,7 @@ class _Writer:
         record = self._write_tables()
         self._write_page(record)
         if record.best is not None:
-            settings = self.search.settings(self.search.study.trials()[record.best])
-            write_text(self.out / BEST, with_values(self.base, settings).as_yaml())
+            write_text(self.out / BEST, with_values(self.base, self.search.settings_of(record.best)).as_yaml())
             if self.config.runs:
                 self._copy(record)
         return record
