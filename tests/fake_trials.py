@@ -40,6 +40,7 @@ class FakeEntry(TrialEntry):
         metrics = {"nll": nll_after(self.config, seed, epoch), "accuracy": 0.5, "accuracy_interval": [0.4, 0.6]}
         metrics |= {"bits_per_dim": 2.0, "parameters": 7}
         write_text(folder.metrics, json.dumps(metrics))
+        write_text(folder.best, "weights")
         return metrics
 
 

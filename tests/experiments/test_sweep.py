@@ -415,3 +415,16 @@ def test_a_trial_starts_only_if_it_ends_in_time_and_leaves_time_for_the_further_
     assert runner.is_too_late() is too_late
     runner.reserve = 0
     assert not runner.is_too_late()
+
+
+@pytest.mark.slow
+def test_several_objectives_have_a_front_and_the_best_run_is_copied_from_the_local_disk(tmp_path):
+    out, local = tmp_path / "sweep", tmp_path / "local"
+    options = {"objectives": ("nll", "accuracy"), "repeat_best": 1, "repeat_seeds": 1, "trials": 4}
+    record = fake_sweep(out, runs=str(local), **options)
+    assert {trial.state for trial in record.trials} == {"finished"}  # several objectives stop nothing
+    lowest = min(record.trials, key=lambda trial: trial.values["nll"])  # all accuracies are equal
+    assert record.pareto == (lowest.number,)
+    assert [(repeat.number, repeat.seed, repeat.state) for repeat in record.repeats] == [(lowest.number, 1, "finished")]
+    assert json.loads((out / "best/metrics.json").read_text())["nll"] == lowest.values["nll"]
+    assert not (out / "runs").exists()
