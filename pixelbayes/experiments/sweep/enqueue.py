@@ -1,12 +1,12 @@
 """Adds the trials of a table to a sweep: settings to be trained, or results to learn from."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 from pixelbayes.experiments.sweep.phases import Search
 from pixelbayes.experiments.sweep.space import as_scalar
 from pixelbayes.experiments.sweep.trials_table import TableRow, TrialsTable
-from pixelbayes.utils.config_diff import flatten
 from pixelbayes.utils.errors import InputError
 
 
@@ -56,25 +56,20 @@ def _remarks(
 
 def _faults(search: Search, row: TableRow) -> Iterator[str]:
     """Why the search cannot have a trial with the settings of a row."""
-    base = flatten(search.base.as_plain())
+    base = {name: attrgetter(name)(search.base) for name in (*row.settings, *search.space)}
     for name, value in row.settings.items():
         if name not in search.space:
-            if as_scalar(value) != as_scalar(_plain(base.get(name))):
-                yield f"{name} is {value}, not {base.get(name)}; search it, or give this value as an option"
+            if value != base[name]:
+                yield f"{name} is {value}, not {base[name]}; search it, or give this value as an option"
         elif value not in search.space[name]:
             yield f"{name} is {value}, not among {search.space[name]}; search it there, too"
     for name, values in search.space.items():
-        if name not in row.settings and _plain(base[name]) not in values:
+        if name not in row.settings and base[name] not in values:
             yield f"there is no {name}, and {base[name]} is not among {values}; add the column"
 
 
 def _params(search: Search, row: TableRow) -> dict[str, Any]:
-    base = flatten(search.base.as_plain())
-    return {name: as_scalar(row.settings.get(name, _plain(base[name]))) for name in search.space}
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return {name: as_scalar(row.settings.get(name, attrgetter(name)(search.base))) for name in search.space}
 
 
 def _key(table: TrialsTable, row: TableRow) -> str:

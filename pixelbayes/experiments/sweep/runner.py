@@ -16,9 +16,9 @@ from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.sweep.config import SweepConfig
 from pixelbayes.experiments.sweep.display import Display, WorkerState
 from pixelbayes.experiments.sweep.phases import Phase, Search, TrialEntry
-from pixelbayes.experiments.sweep.space import as_text
 from pixelbayes.experiments.sweep.study import predecessors
 from pixelbayes.experiments.workers import POLL_SECONDS, STOPPED, EpochEnded, Job, JobEnded, WorkerPool
+from pixelbayes.plots.trials import as_text
 from pixelbayes.utils.errors import InputError, InterruptedRunError
 
 HISTORY = {"nll": "val/nll", "accuracy": "val/accuracy", "bits_per_dim": "val/bits_per_dim"}

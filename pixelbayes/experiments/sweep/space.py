@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.plan import with_fields
+from pixelbayes.plots.trials import as_text
 from pixelbayes.utils.config_fields import convert, field_types, short_names, suggest
 from pixelbayes.utils.errors import InputError
 
@@ -142,7 +143,16 @@ def from_scalar(value: Any, values: Values) -> Value:
     """The inverse of `as_scalar`."""
     if isinstance(values, Choice):
         return next((each for each in values.values if as_scalar(each) == value), value)
-    return float(f"{value:.12g}") if isinstance(value, float) else value  # 0.1 + 2 * 0.1 is not 0.3
+    return tidy(value) if isinstance(value, float) else value
+
+
+def tidy(number: float) -> float:
+    """The number without the rounding errors in its last digits.
+
+    >>> tidy(0.1 + 2 * 0.1)
+    0.3
+    """
+    return float(f"{number:.12g}")
 
 
 def parse_param(text: str) -> tuple[str, Any]:
@@ -261,14 +271,3 @@ def _check_values(space: SearchSpace, base: ExperimentConfig) -> None:
                     faults.append(str(error))
             else:
                 raise InputError(faults[0] if name.rpartition(".")[2] in faults[0] else f"{name}: {faults[0]}")
-
-
-def as_text(value: Value) -> str:
-    """A value for people, on a line.
-
-    >>> as_text(0.0012345678), as_text("film"), as_text((8, 8))
-    ('0.00123457', 'film', '[8, 8]')
-    """
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return json.dumps(value) if not isinstance(value, str) else value

@@ -10,7 +10,7 @@ from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.plan import with_fields
 from pixelbayes.experiments.sweep.config import DIRECTIONS, SweepConfig, SweepRunConfig
 from pixelbayes.experiments.sweep.course_names import RESULTS, TYPES, results_of, said_unknown, translate
-from pixelbayes.experiments.sweep.space import search_space
+from pixelbayes.experiments.sweep.space import search_space, tidy
 from pixelbayes.utils.config_fields import convert, suggest
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import read_yaml
@@ -310,7 +310,7 @@ class _Reader:
             if "inv" in distribution:  # the exponents are those of 1 / x
                 low, high = -max, -min
             try:
-                low, high = _tidy(math.exp(low)), _tidy(math.exp(high))
+                low, high = tidy(math.exp(low)), tidy(math.exp(high))
             except OverflowError:
                 raise InputError(
                     f"{name} has {distribution} with the exponents of e {min:g} and {max:g}; log_uniform_values takes "
@@ -322,7 +322,7 @@ class _Reader:
         if distribution.startswith("q_"):
             if q <= 0:
                 raise InputError(f"q of {name} is {q:g}, expected a number above 0")
-            found |= {"low": _tidy(round(low / q) * q), "high": _tidy(round(high / q) * q)}
+            found |= {"low": tidy(round(low / q) * q), "high": tidy(round(high / q) * q)}
             if not (is_whole and q == 1):
                 found["step"] = q
                 if found.pop("log", False):
@@ -375,8 +375,3 @@ def _number(name: str, value: Any) -> float:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
-
-
-def _tidy(number: float) -> float:
-    """The number without the rounding errors in its last digits."""
-    return float(f"{number:.12g}")
