@@ -123,15 +123,15 @@ def run_in_turn(jobs: Sequence[Job], data: ImageData) -> None:
         run_job(job, data)
 
 
-def run_in_parallel(jobs: Sequence[Job], data: ImageData, workers: int) -> None:
+def run_in_parallel(jobs: Sequence[Job], data: ImageData, workers: int, device: str) -> None:
     """Runs jobs in several processes. The messages of a run go to the log in its folder; a bar counts the runs."""
-    for _ in track(_ended(jobs, data, workers), "runs", len(jobs)):
+    for _ in track(_ended(jobs, data, workers, device), "runs", len(jobs)):
         pass
 
 
-def _ended(jobs: Sequence[Job], data: ImageData, workers: int) -> Iterator[JobEnded]:
+def _ended(jobs: Sequence[Job], data: ImageData, workers: int, device: str) -> Iterator[JobEnded]:
     waiting, running = list(jobs), 0
-    with stop_signals() as signals, WorkerPool(workers, data) as pool:
+    with stop_signals() as signals, WorkerPool(workers, data, device) as pool:
         while waiting or running:
             if signals:
                 raise InterruptedRunError(STOPPED, signals[0])
@@ -170,7 +170,7 @@ class WorkerPool:
         device: The device of the runs; several GPUs are distributed over the workers.
     """
 
-    def __init__(self, count: int, data: ImageData | None, device: str = "cpu"):
+    def __init__(self, count: int, data: ImageData | None, device: str):
         self.data = pickle.dumps(data)  # a copy for each worker, because shared memory is small in many containers
         self.threads = max(1, torch.get_num_threads() // count)
         self.gpus = torch.cuda.device_count() if pick_device(device).type == "cuda" else 0

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Any
 
 from pixelbayes.metrics.registry import METRICS
+from pixelbayes.metrics.repeats import pooled_deviation
 from pixelbayes.plots import (
     Bar,
     learning_curves,
@@ -242,10 +243,9 @@ def _importance_section(record: SweepRecord) -> Section:
         return Section(title)
     text = "A bar that does not pass its mark is as long as luck makes it."
     key = record.metric
-    groups = [values for values in _repeated_values(record).values() if len(values) > 1]
+    within, degrees = pooled_deviation(_repeated_values(record).values())
     trials = [value for trial in record.finished if (value := trial.values.get(key)) is not None and isfinite(value)]
-    if groups and len(trials) > 1:
-        within = fmean(stdev(values) ** 2 for values in groups) ** 0.5
+    if degrees and len(trials) > 1:
         text += (
             f" Seeds alone give a standard deviation of the {_title(key)} of {within:.3g}, over the further seeds of a "
             f"trial; over the {len(trials):,} finished trials it is {stdev(trials):.3g}."

@@ -78,7 +78,7 @@ def compare(
         if not entry.folder(out, seed).metrics.is_file()
     ]
     if workers > 1:
-        run_in_parallel(jobs, data, workers)
+        run_in_parallel(jobs, data, workers, base.training.device)
     else:
         run_in_turn(jobs, data)
     if samples:

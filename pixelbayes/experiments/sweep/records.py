@@ -18,6 +18,7 @@ from pixelbayes.experiments.sweep.importance import importance
 from pixelbayes.experiments.sweep.phases import Repeats, Search
 from pixelbayes.experiments.sweep.space import as_scalar
 from pixelbayes.experiments.sweep.study import STATES, root, runs
+from pixelbayes.metrics.repeats import pooled_deviation
 from pixelbayes.report.sweep_record import (
     Comparison,
     GivenTrials,
@@ -86,11 +87,10 @@ def compare_repeats(values: Mapping[int, Sequence[float]], direction: str) -> li
     >>> first.number, second.as_good
     (7, True)
     """
-    degrees = sum(len(each) - 1 for each in values.values())
-    if degrees < 1:
+    deviation, degrees = pooled_deviation(values.values())
+    if not degrees:
         return []
-    squares = sum((value - statistics.fmean(each)) ** 2 for each in values.values() for value in each)
-    deviation, quantile = math.sqrt(squares / degrees), float(student.ppf(0.975, degrees))
+    quantile = float(student.ppf(0.975, degrees))
     sign = _signs([direction])[0]
     means = {number: statistics.fmean(each) for number, each in values.items()}
     best, *_ = ranked = sorted(means, key=lambda number: sign * means[number])

@@ -1,18 +1,17 @@
 """Tables of trials that people already have: settings, and results beside them."""
 
 import csv
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from statistics import variance
 from typing import Any
 
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.plan import with_fields
 from pixelbayes.experiments.sweep.course_names import TYPES, results_of, translate
+from pixelbayes.metrics.repeats import pooled_deviation
 from pixelbayes.utils.config_fields import convert
 from pixelbayes.utils.errors import InputError
 from pixelbayes.utils.files import csv_cells
@@ -184,9 +183,9 @@ def _remarks_on_rows(rows: Sequence[TableRow]) -> Iterator[str]:
     deviations = {}
     for metric in dict.fromkeys(metric for same in repeats for row in same for metric in row.results):
         measured = [[row.results[metric] for row in same if metric in row.results] for same in repeats]
-        if freedom := sum(len(values) - 1 for values in measured if values):
-            squares = sum(variance(values) * (len(values) - 1) for values in measured if len(values) > 1)
-            deviations[metric] = math.sqrt(squares / freedom)
+        deviation, degrees = pooled_deviation(measured)
+        if degrees:
+            deviations[metric] = deviation
     if deviations:
         said = ", ".join(f"{metric} {value:.2g}" for metric, value in deviations.items())
         trials = "; ".join(map(_labels, repeats))
