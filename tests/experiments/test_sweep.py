@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,9 +101,13 @@ def test_the_best_trials_are_repeated_and_the_best_config_can_be_trained(finishe
 @pytest.mark.slow
 def test_a_finished_sweep_trains_nothing_again_and_goes_on_with_more_trials(finished, tmp_path):
     out, record = finished
-    again = fake_sweep(out)
-    assert [trial.settings for trial in again.trials] == [trial.settings for trial in record.trials]
-    assert trained(out) == trained(out)
+    copy = shutil.copytree(out, tmp_path / "sweep")
+    before = trained(copy)
+    assert fake_sweep(copy).trials == record.trials
+    assert trained(copy) == before
+    more = fake_sweep(copy, trials=7, repeat_best=0)
+    check_all_accounted(more, copy, trials=7)
+    assert [trial.settings for trial in more.trials[:6]] == [trial.settings for trial in record.trials]
 
 
 @pytest.mark.slow

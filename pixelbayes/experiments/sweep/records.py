@@ -15,7 +15,7 @@ from pixelbayes.experiments.claim import command_line
 from pixelbayes.experiments.config import ExperimentConfig
 from pixelbayes.experiments.sweep.config import Direction, SweepConfig
 from pixelbayes.experiments.sweep.importance import importance
-from pixelbayes.experiments.sweep.phases import Repeats, Search
+from pixelbayes.experiments.sweep.phases import Phase, Repeats, Search
 from pixelbayes.experiments.sweep.space import as_scalar
 from pixelbayes.experiments.sweep.study import STATES, root, runs
 from pixelbayes.metrics.repeats import pooled_deviation
@@ -134,7 +134,7 @@ def make_record(
     """
     chains = runs(search.study.trials()).values()
     trials = [_trial_record(search, chain, out) for chain in chains if chain[0].user_attrs.get("origin") != "result"]
-    repeated = [_repeat_record(chain, out) for chain in runs(repeats.study.trials()).values()]
+    repeated = [_repeat_record(repeats, chain, out) for chain in runs(repeats.study.trials()).values()]
     metric = next(iter(config.directions))
     values: dict[int, list[float]] = {}
     for each in repeated:
@@ -192,14 +192,14 @@ def _trial_record(search: Search, chain: Sequence[FrozenTrial], out: Path) -> Tr
         spans=_spans(chain),
         reason=attrs.get("reason", ""),
         origin=attrs.get("origin", "search"),
-        folder=_folder(attrs, out),
+        folder=_folder(search, attrs, out),
         resumed=len(chain) - 1 - promoted,
         promoted=bool(promoted),
         infeasible=attrs.get("infeasible", False),
     )
 
 
-def _repeat_record(chain: Sequence[FrozenTrial], out: Path) -> RepeatRecord:
+def _repeat_record(repeats: Repeats, chain: Sequence[FrozenTrial], out: Path) -> RepeatRecord:
     last = chain[-1]
     attrs = last.user_attrs
     return RepeatRecord(
@@ -209,13 +209,13 @@ def _repeat_record(chain: Sequence[FrozenTrial], out: Path) -> RepeatRecord:
         values=attrs.get("metrics", {}) if last.state.is_finished() else {},
         reason=attrs.get("reason", ""),
         spans=_spans(chain),
-        folder=_folder(attrs, out),
+        folder=_folder(repeats, attrs, out),
     )
 
 
-def _folder(attrs: Mapping[str, Any], out: Path) -> str:
-    folder = attrs.get("folder", "")
-    return os.path.relpath(folder, out) if folder else ""
+def _folder(phase: Phase, attrs: Mapping[str, Any], out: Path) -> str:
+    """The run folder, relative to that of the sweep, which may have moved."""
+    return os.path.relpath(phase.runs / attrs["folder"], out) if "folder" in attrs else ""
 
 
 def _spans(chain: Sequence[FrozenTrial]) -> tuple[Span, ...]:

@@ -164,7 +164,7 @@ class Runner:
             job = phase.job(trial)
             entry = job.entry
             assert isinstance(entry, TrialEntry)
-            study.set_attrs(trial, folder=str(job.folder.path))
+            study.set_attrs(trial, folder=job.folder.path.name)
             if reason := self._too_large(phase, trial):
                 study.set_attrs(trial, reason=reason)
                 study.tell(trial, state=TrialState.PRUNED)
